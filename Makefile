@@ -1,0 +1,40 @@
+.DEFAULT_GOAL := help
+PORT ?= 8000
+PYTHON ?= python3
+BIN := .venv/bin
+# torch comes from PyTorch's own CPU index: the default index's Linux build brings several gigabytes of CUDA.
+TORCH := --no-deps --index-url https://download.pytorch.org/whl/cpu torch==2.13.0
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+serve: $(BIN)/.service ## run the service with the model in model/ (PORT=8000)
+	REVIEW_LM_PORT=$(PORT) $(BIN)/python -m app
+
+test: $(BIN)/.dev ## run every test
+	$(BIN)/python -m pytest
+
+lint: $(BIN)/.dev ## check format, style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+train: $(BIN)/.dev ## train on your reviews: make train REVIEWS=reviews.json.gz MINUTES=60
+	$(BIN)/python -m training all $(REVIEWS) $(if $(MINUTES),--minutes $(MINUTES))
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
+$(BIN)/.torch: $(BIN)/python Makefile
+	$(BIN)/pip install --quiet $(TORCH)
+	@touch $@
+
+$(BIN)/.service: $(BIN)/.torch pyproject.toml
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(BIN)/.dev: $(BIN)/.torch pyproject.toml
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@ $(BIN)/.service
+
+.PHONY: help serve test lint train

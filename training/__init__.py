@@ -1,0 +1,1 @@
+"""Offline training: reviews in, the artifact that `app` serves out. Run `python -m training --help`."""

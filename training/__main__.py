@@ -1,0 +1,220 @@
+"""The command line: `python -m training prepare|train|evaluate|export|all`."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, Field, ValidationError
+from pydantic_settings import BaseSettings, CliApp, CliPositionalArg, CliSubCommand, SettingsConfigDict, SettingsError
+
+from training.corpus import Split, corpus_vocabulary, prepare_corpus
+from training.errors import TrainingError
+from training.evaluate import (
+    Evaluation,
+    artifact_scorer,
+    evaluate,
+    measurable_reviews,
+    measurable_split,
+    network_scorer,
+)
+from training.export import export, load_artifact
+from training.fit import CHECKPOINT_FILE, Fit, FitOptions, fit, load_network
+from training.reviews import ReadingSummary, read_reviews
+
+
+class CorpusFolder(BaseModel):
+    corpus: Path = Field(Path("corpus"), description="folder of the prepared corpus")
+
+
+class RunFolder(BaseModel):
+    run: Path = Field(Path("runs/default"), description="folder of the training run and its checkpoint")
+
+
+class PrepareOptions(CorpusFolder):
+    reviews: CliPositionalArg[list[Path]] = Field(
+        description="files to train on: Yelp's .json, its .csv, .parquet or .txt, also with .gz or .zst"
+    )
+    valid: list[Path] = Field([], description="files to validate on; without any, 2 % of the reviews are held out")
+    test: list[Path] = Field([], description="files for the final figures; without any, 2 % are held out")
+    vocabulary_size: int = Field(16_000, ge=300, le=65_536, description="tokens in the vocabulary")
+    vocabulary_reviews: int = Field(200_000, ge=1, description="learn the vocabulary from the first so many reviews")
+
+
+class Prepare(PrepareOptions):
+    """Read reviews, learn the vocabulary, and write the tokenised corpus."""
+
+    def cli_cmd(self) -> None:
+        _prepare(self)
+
+
+class TrainOptions(CorpusFolder, RunFolder, FitOptions):
+    resume: bool = Field(False, description="go on with the run in this folder, with the options it was started with")
+    save_minutes: float = Field(5.0, gt=0, description="save a checkpoint and validate this often")
+
+
+class Train(TrainOptions):
+    """Train a network on the prepared corpus; stop it at will and go on with --resume."""
+
+    def cli_cmd(self) -> None:
+        _train(self)
+
+
+class Evaluate(CorpusFolder, RunFolder):
+    """Measure perplexity and bits per character, of a trained network or (with --artifact) of an exported one."""
+
+    files: CliPositionalArg[list[Path]] = Field([], description="files of reviews; without any, a split of the corpus")
+    artifact: Path | None = Field(None, description="folder of an exported artifact; without it, the run's checkpoint")
+    split: str = Field("test", pattern="^(train|valid|test)$", description="split of the corpus: train, valid or test")
+    hide_ratings: bool = Field(False, description="do not tell the model how many stars a review gave")
+    json_file: Path | None = Field(None, description="write the figures to this file, too")
+
+    def cli_cmd(self) -> None:
+        _evaluate(self)
+
+
+class ExportOptions(CorpusFolder, RunFolder):
+    destination: Path = Field(Path("model"), description="folder that the artifact is written to")
+    about_data: str = Field(
+        "Reviews that the person who trained it provided.", description="a sentence on the data, for the model card"
+    )
+    measure: int | None = Field(None, ge=1, description="measure this many reviews of each split; all without it")
+
+
+class Export(ExportOptions):
+    """Write the int8 artifact that the service loads, with its vocabulary, figures and model card."""
+
+    def cli_cmd(self) -> None:
+        _export(self)
+
+
+class All(PrepareOptions, TrainOptions, ExportOptions):
+    """prepare, train, evaluate and export, one after the other."""
+
+    def cli_cmd(self) -> None:
+        _prepare(self)
+        _train(self)
+        _evaluate(Evaluate(files=[], corpus=self.corpus, run=self.run))
+        _export(self)
+
+
+class CommandLine(BaseSettings):
+    """Trains the language model of reviews: files of reviews in, the artifact that the service loads out."""
+
+    model_config = SettingsConfigDict(
+        cli_prog_name="python -m training",
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+    )
+
+    prepare: CliSubCommand[Prepare] = Field(description="files of reviews → vocabulary and tokenised corpus")
+    train: CliSubCommand[Train] = Field(description="corpus → trained network; --resume goes on")
+    evaluate: CliSubCommand[Evaluate] = Field(description="perplexity and bits per character on any reviews")
+    export: CliSubCommand[Export] = Field(description="trained network → int8 artifact that the service loads")
+    all: CliSubCommand[All] = Field(description="the four above, one after the other")
+
+    @classmethod
+    def settings_customise_sources(  # type: ignore[override]
+        cls, settings_cls: Any, init_settings: Any, **others: Any
+    ) -> tuple[Any, ...]:
+        return (init_settings,)  # options come from the command line alone, never from the environment
+
+    def cli_cmd(self) -> None:
+        CliApp.run_subcommand(self)
+
+
+def _prepare(options: PrepareOptions) -> None:
+    sources = {"train": options.reviews, "valid": options.valid, "test": options.test}
+    summary = prepare_corpus(sources, options.corpus, options.vocabulary_size, options.vocabulary_reviews)
+    print(f"{'split':<6} {'reviews':>10} {'words':>14} {'tokens':>14}")
+    for split, sizes in summary["splits"].items():
+        print(f"{split:<6} {sizes['reviews']:>10,} {sizes['words']:>14,} {sizes['tokens']:>14,}")
+    for reason, count in summary["skipped"].items():
+        print(f"skipped {count:,}: {reason}")
+    for line in summary["first_skipped"]:
+        print(f"  {line}")
+
+
+def _train(options: TrainOptions) -> None:
+    finished: Fit = fit(
+        FitOptions(**{name: getattr(options, name) for name in FitOptions.model_fields}),
+        options.corpus,
+        options.run,
+        options.resume,
+        options.save_minutes,
+    )
+    print(f"Trained {finished.tokens:,} tokens in {finished.seconds / 60:.1f} minutes: {options.run / CHECKPOINT_FILE}")
+
+
+def _evaluate(options: Evaluate) -> None:
+    if options.artifact:
+        module, tokenizer = load_artifact(options.artifact)
+        scorer = artifact_scorer(module)
+    else:
+        tokenizer = corpus_vocabulary(options.corpus)
+        scorer = network_scorer(load_network(options.run / CHECKPOINT_FILE)[0])
+    rated = not options.hide_ratings
+    summary = ReadingSummary()
+    if options.files:
+        reviews = (review for path in options.files for review in read_reviews(path, summary, progress=False))
+        measured, total = measurable_reviews(reviews, tokenizer, rated), None
+    else:
+        split = Split(options.corpus, options.split)
+        measured, total = measurable_split(split, corpus_vocabulary(options.corpus), rated), len(split)
+    evaluation = evaluate(scorer, measured, total, "evaluating")
+    _show(evaluation)
+    if options.json_file:
+        options.json_file.write_text(json.dumps(evaluation.as_dict(), indent=2) + "\n")
+
+
+def _show(evaluation: Evaluation) -> None:
+    for name, value in evaluation.as_dict().items():
+        print(f"{name.replace('_', ' '):<22}{value:>14,}")
+
+
+def _export(options: ExportOptions) -> None:
+    metrics = export(
+        options.run / CHECKPOINT_FILE, options.corpus, options.destination, options.about_data, options.measure
+    )
+    for split, quality in metrics["quality"].items():
+        print(
+            f"{split:<6} {quality['int8']['bits_per_character']:.4f} bits per character in int8, "
+            f"{quality['float32']['bits_per_character']:.4f} in float32 ({quality['int8_change_percent']:+.2f} %)"
+        )
+    print(f"Wrote {metrics['model']} to {options.destination}/")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; whatever a user can put right ends in one sentence and status 1."""
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
+    try:
+        CliApp.run(CommandLine, cli_args=arguments)
+    except TrainingError as error:
+        return _fail(str(error))
+    except ValidationError as error:
+        return _fail("; ".join(_sentence(problem) for problem in error.errors()))
+    except SettingsError as error:
+        return _fail(str(error))
+    except OSError as error:
+        return _fail(f"{error.filename or 'A file'}: {error.strerror}; check the path, its permissions and the disk.")
+    except KeyboardInterrupt:
+        return _fail("Stopped; `train --resume` goes on from the last checkpoint.")
+    return 0
+
+
+def _sentence(problem: Any) -> str:
+    option = "--" + str(problem["loc"][-1]).replace("_", "-") if problem["loc"] else "the command"
+    return f"{option}: {problem['msg']}"
+
+
+def _fail(sentence: str) -> int:
+    print(f"error: {sentence}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,198 @@
+"""The served network: int8 weights and activations, as the TorchScript module that `app` loads.
+
+It knows a recurrent state as one row of floats and nothing else, and a row's result depends on that row alone, to the bit:
+
+- Weights are int8 with one scale per output channel. Activations are int8 with one scale per row, taken from that row's
+  largest magnitude, so that no neighbour in a batch can change it. Products add up exactly, in int32.
+- The embedding is one int8 table for input and output (the weights are tied), so an input needs no rounding at all.
+- All else is element-wise, or a softmax of one row.
+
+The first numbers of a state are the last layer's hidden state, so the probabilities of the next token follow from the
+state alone. Everything here is plain tensor operations, so that another exporter can take TorchScript's place.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from training.cells import Cell, ElmanCell, GRUCell, LSTMCell
+from training.network import Network
+
+LEVELS = 127.0
+"""int8 is used from -127 to 127, so that it is symmetric."""
+SOFTMAX_ROWS = 64
+"""Rows of the vocabulary's logits that `score` holds at once."""
+
+
+def quantize_rows(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Rounds `[N, K]` to int8 with one scale per row; returns the int8 values and the scales `[N, 1]`."""
+    scale = values.abs().amax(dim=1, keepdim=True).clamp_min(1e-12) / 127.0
+    return torch.round(values / scale).to(torch.int8), scale
+
+
+class QuantizedLinear(nn.Module):
+    """y = W x + b with int8 W `[N, K]`, a scale per row of W, and int8 x with a scale per row of the batch."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        values, scale = quantize_rows(weight.detach().float())
+        self.register_buffer("weight", values)
+        self.register_buffer("scale", scale.t().contiguous())
+        self.register_buffer("bias", bias.detach().float().clone())
+
+    def forward(self, values: Tensor, scale: Tensor) -> Tensor:
+        """Takes int8 `[B, K]` with scales `[B, 1]`; returns float `[B, N]`."""
+        return torch._int_mm(values, self.weight.t()).to(torch.float32).mul_(self.scale).mul_(scale).add_(self.bias)
+
+
+class QuantizedElman(nn.Module):
+    """One step of `cells.ElmanCell`."""
+
+    def __init__(self, cell: ElmanCell, activation: str) -> None:
+        super().__init__()
+        self.activation = activation
+        self.state_size = cell.state_size
+        self.by_input = QuantizedLinear(cell.weight_ih, cell.bias)
+        self.by_hidden = QuantizedLinear(cell.weight_hh, torch.zeros_like(cell.bias))
+
+    def forward(self, values: Tensor, scale: Tensor, state: Tensor) -> Tensor:
+        hidden, hidden_scale = quantize_rows(state)
+        total = self.by_input(values, scale) + self.by_hidden(hidden, hidden_scale)
+        if self.activation == "relu":
+            return torch.relu(total)
+        if self.activation == "sigmoid":
+            return torch.sigmoid(total)
+        return torch.tanh(total)
+
+
+class QuantizedGRU(nn.Module):
+    """One step of `cells.GRUCell`."""
+
+    def __init__(self, cell: GRUCell) -> None:
+        super().__init__()
+        self.size = cell.hidden_size
+        self.state_size = cell.state_size
+        bias = torch.zeros_like(cell.bias)
+        bias[2 * self.size :] = cell.candidate_bias
+        self.by_input = QuantizedLinear(cell.weight_ih, cell.bias)
+        self.by_hidden = QuantizedLinear(cell.weight_hh, bias)
+
+    def forward(self, values: Tensor, scale: Tensor, state: Tensor) -> Tensor:
+        hidden, hidden_scale = quantize_rows(state)
+        from_input, from_hidden = self.by_input(values, scale), self.by_hidden(hidden, hidden_scale)
+        gates = torch.sigmoid(from_input[:, : 2 * self.size] + from_hidden[:, : 2 * self.size])
+        reset, update = gates[:, : self.size], gates[:, self.size :]
+        candidate = torch.tanh(from_input[:, 2 * self.size :] + reset * from_hidden[:, 2 * self.size :])
+        return (1 - update) * candidate + update * state
+
+
+class QuantizedLSTM(nn.Module):
+    """One step of `cells.LSTMCell`; the state is `[h, c]`, of which c stays in float."""
+
+    def __init__(self, cell: LSTMCell) -> None:
+        super().__init__()
+        self.size = cell.hidden_size
+        self.state_size = cell.state_size
+        self.by_input = QuantizedLinear(cell.weight_ih, cell.bias)
+        self.by_hidden = QuantizedLinear(cell.weight_hh, torch.zeros_like(cell.bias))
+
+    def forward(self, values: Tensor, scale: Tensor, state: Tensor) -> Tensor:
+        n = self.size
+        hidden, hidden_scale = quantize_rows(state[:, :n])
+        gates = self.by_input(values, scale).add_(self.by_hidden(hidden, hidden_scale))
+        squashed = torch.sigmoid(gates)
+        memory = squashed[:, n : 2 * n] * state[:, n:] + squashed[:, :n] * torch.tanh(gates[:, 2 * n : 3 * n])
+        return torch.cat([squashed[:, 3 * n :] * torch.tanh(memory), memory], dim=1)
+
+
+def _quantized_cell(cell: Cell, activation: str) -> nn.Module:
+    if isinstance(cell, LSTMCell):
+        return QuantizedLSTM(cell)
+    if isinstance(cell, GRUCell):
+        return QuantizedGRU(cell)
+    assert isinstance(cell, ElmanCell)
+    return QuantizedElman(cell, activation)
+
+
+class ServedNetwork(nn.Module):
+    """What the artifact holds. Methods other than `forward` are exported; `state [B, S]` is float32 throughout."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        embedding, scale = quantize_rows(network.embedding.detach())
+        self.register_buffer("embedding", embedding)
+        self.register_buffer("embedding_scale", scale)
+        self.register_buffer("output_scale", scale.t().contiguous())
+        # Openings are given, never predicted.
+        self.register_buffer("bias", (network.bias + network.opening_mask).detach())
+        self.cells = nn.ModuleList(_quantized_cell(cell, network.options.activation) for cell in network.cells)
+        self.projection = QuantizedLinear(network.projection.weight, network.projection.bias)
+        self.state_size = sum(network.state_sizes)
+        self.hidden_size = network.options.hidden
+        # The last layer stands first in the state; `last` is where it ends.
+        self.last = network.state_sizes[-1]
+
+    @torch.jit.export
+    def initial_state(self, batch: int) -> Tensor:
+        """The state before any token, `[B, S]`."""
+        return torch.zeros([batch, self.state_size], dtype=torch.float32)
+
+    @torch.jit.export
+    def log_probabilities(self, state: Tensor) -> Tensor:
+        """Natural log-probabilities of the next token, `[B, V]`, after a state that has taken a token."""
+        hidden, hidden_scale = quantize_rows(state[:, : self.hidden_size])
+        projected, scale = quantize_rows(self.projection(hidden, hidden_scale))
+        logits = torch._int_mm(projected, self.embedding.t()).to(torch.float32)
+        return torch.log_softmax(logits.mul_(self.output_scale).mul_(scale).add_(self.bias), dim=1)
+
+    def consume(self, tokens: Tensor, state: Tensor) -> Tensor:
+        """The state after one more token each, `tokens [B]`."""
+        values, scale = self.embedding[tokens], self.embedding_scale[tokens]
+        position = self.last
+        states: list[Tensor] = []
+        first = torch.jit.annotate(list[Tensor], [])
+        for index, cell in enumerate(self.cells):
+            if index == len(self.cells) - 1:
+                first = [cell(values, scale, state[:, : self.last])]
+            else:
+                after = cell(values, scale, state[:, position : position + cell.state_size])
+                position += cell.state_size
+                values, scale = quantize_rows(after[:, : self.hidden_size])
+                states.append(after)
+        return torch.cat(first + states, dim=1)
+
+    @torch.jit.export
+    def step(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Takes `tokens [B]`; returns log-probabilities of the next token `[B, V]` and the state after."""
+        state = self.consume(tokens, state)
+        return self.log_probabilities(state), state
+
+    @torch.jit.export
+    def advance(self, tokens: Tensor, lengths: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Takes `tokens [B, T]`, of which row b has `lengths[b] ≥ 1`; returns as `step` does after each row's last."""
+        for t in range(tokens.size(1)):
+            state = torch.where((t < lengths).unsqueeze(1), self.consume(tokens[:, t], state), state)
+        return self.log_probabilities(state), state
+
+    @torch.jit.export
+    def score(self, tokens: Tensor, lengths: Tensor, state: Tensor, ranks: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Scores each token given all before it, `tokens [B, T]`, from a state that has taken a token.
+
+        Returns log-probabilities `[B, T]`; ranks `[B, T]` (1 is the most probable token; 0 unless `ranks`); the state after.
+        Where a row is padded, what stands there means nothing.
+        """
+        before = torch.jit.annotate(list[Tensor], [])
+        for t in range(tokens.size(1)):
+            before.append(state[:, : self.hidden_size])
+            state = torch.where((t < lengths).unsqueeze(1), self.consume(tokens[:, t], state), state)
+        hidden = torch.stack(before, dim=1).flatten(0, 1)
+        targets = tokens.flatten().unsqueeze(1)
+        scores = torch.jit.annotate(list[Tensor], [])
+        places = torch.jit.annotate(list[Tensor], [])
+        for start in range(0, hidden.size(0), 64):
+            log_probabilities = self.log_probabilities(hidden[start : start + 64])
+            own = log_probabilities.gather(1, targets[start : start + 64])
+            scores.append(own.squeeze(1))
+            if ranks:
+                places.append((log_probabilities > own).sum(dim=1) + 1)
+        rank = torch.cat(places) if ranks else torch.zeros_like(targets)
+        return torch.cat(scores).view_as(tokens), rank.view_as(tokens), state

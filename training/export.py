@@ -1,0 +1,128 @@
+"""Writing the artifact: the int8 TorchScript module, its vocabulary, what was measured, and the model card."""
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+
+from training.artifact import ServedNetwork
+from training.corpus import SUMMARY_FILE, VOCABULARY_FILE, Split, corpus_vocabulary
+from training.errors import TrainingError
+from training.evaluate import Evaluation, Scorer, artifact_scorer, evaluate, measurable_split, network_scorer
+from training.fit import LOG_FILE, load_network
+from training.model_card import model_card
+from training.network import Network
+from training.vocabulary import END, UNKNOWN_RATING
+
+FORMAT_VERSION = 1
+"""Of the artifact; `app` refuses another. Raised when a method or a field of the description changes its meaning."""
+MODEL_FILE, METRICS_FILE, CARD_FILE = "language_model.pt", "metrics.json", "model_card.md"
+DESCRIPTION_FILE = "description.json"
+"""The extra file inside the TorchScript archive that says what it is."""
+
+
+def export(checkpoint: Path, corpus: Path, destination: Path, about_data: str, reviews: int | None) -> dict[str, Any]:
+    """Writes the four files of the artifact to `destination`; returns what goes into `metrics.json`.
+
+    `about_data` is a sentence on the training data for the model card. At most `reviews` of each split are measured.
+    """
+    network, saved = load_network(checkpoint)
+    vocabulary = (corpus / VOCABULARY_FILE).read_bytes() if (corpus / VOCABULARY_FILE).is_file() else b""
+    tokenizer = corpus_vocabulary(corpus)
+    if tokenizer.get_vocab_size() != network.vocabulary_size:
+        raise TrainingError(f"{checkpoint} was trained on another vocabulary than {corpus} holds; give that corpus.")
+    module = script(network)
+    metrics: dict[str, Any] = {
+        "model": f"{network.options.cell}-{network.options.embedding}x{network.options.hidden}-{_digest(module)[:8]}",
+        "created": datetime.now(UTC).date().isoformat(),
+        "network": network.options.model_dump(),
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "vocabulary_size": network.vocabulary_size,
+        "training": {**saved["options"], **saved["progress"], "data": about_data, "torch": str(torch.__version__)},
+        "corpus": json.loads((corpus / SUMMARY_FILE).read_text())["splits"],
+        "curve": _curve(checkpoint.parent / LOG_FILE),
+        "quality": {
+            split: _quality(network, module, Split(corpus, split), split, tokenizer, reviews)
+            for split in ("valid", "test")
+            if len(Split(corpus, split))
+        },
+    }
+    description = {
+        "format_version": FORMAT_VERSION,
+        "vocabulary_sha256": hashlib.sha256(vocabulary).hexdigest(),
+        "tokens": {"opening_unrated": UNKNOWN_RATING, "opening_by_stars": [1, 2, 3, 4, 5], "end": END},
+        "state_size": int(module.state_size),
+        **{key: metrics[key] for key in ("model", "created", "network", "parameters", "vocabulary_size", "quality")},
+        "training_data": about_data,
+    }
+    destination.mkdir(parents=True, exist_ok=True)
+    _replace(destination / MODEL_FILE, lambda path: module.save(str(path), {DESCRIPTION_FILE: json.dumps(description)}))
+    _replace(destination / VOCABULARY_FILE, lambda path: path.write_bytes(vocabulary))
+    _replace(destination / METRICS_FILE, lambda path: path.write_text(json.dumps(metrics, indent=2) + "\n"))
+    _replace(destination / CARD_FILE, lambda path: path.write_text(model_card(metrics)))
+    return metrics
+
+
+def script(network: Network) -> torch.jit.ScriptModule:
+    """Turns a trained network into the module that is served."""
+    with warnings.catch_warnings():
+        # torch 2.13 announces TorchScript's end; the artifact contract keeps to it, and torch is pinned.
+        warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
+        module: torch.jit.ScriptModule = torch.jit.script(ServedNetwork(network.cpu()).eval())
+    return module
+
+
+def load_artifact(directory: Path) -> tuple[torch.jit.ScriptModule, Tokenizer]:
+    """Loads an artifact to measure it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
+            module: torch.jit.ScriptModule = torch.jit.load(str(directory / MODEL_FILE), map_location="cpu")
+        return module, Tokenizer.from_file(str(directory / VOCABULARY_FILE))
+    except Exception as error:
+        raise TrainingError(f"{directory} holds no artifact that can be loaded ({error}); export one there.") from error
+
+
+def _quality(
+    network: Network,
+    module: torch.jit.ScriptModule,
+    split: Split,
+    name: str,
+    tokenizer: Tokenizer,
+    reviews: int | None,
+) -> dict[str, Any]:
+    count = min(reviews or len(split), len(split))
+
+    def measure(scorer: Scorer, label: str) -> Evaluation:
+        measured = (review for review, _ in zip(measurable_split(split, tokenizer), range(count), strict=False))
+        return evaluate(scorer, measured, count, label)
+
+    floating = measure(network_scorer(network), f"{name}, float32")
+    served = measure(artifact_scorer(module), f"{name}, int8")
+    change = served.bits_per_character / floating.bits_per_character - 1
+    return {"int8": served.as_dict(), "float32": floating.as_dict(), "int8_change_percent": round(100 * change, 3)}
+
+
+def _curve(log: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []
+
+
+def _digest(module: torch.jit.ScriptModule) -> str:
+    digest = hashlib.sha256()
+    for name, values in sorted(module.state_dict().items()):
+        digest.update(name.encode() + values.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Writes beside `path` and moves it there whole, so that nobody ever reads half a file."""
+    temporary = path.with_name(f".{path.name}.writing")
+    write(temporary)
+    os.replace(temporary, path)

@@ -1,0 +1,239 @@
+"""Fitting a network to a corpus: truncated BPTT, checkpoints that resume exactly, validation as it goes."""
+
+import itertools
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from training.corpus import Batch, ReviewStreams, Split, corpus_vocabulary
+from training.errors import TrainingError
+from training.evaluate import evaluate, measurable_split, network_scorer
+from training.network import Network, NetworkOptions
+from training.softmax import SampledSoftmax, full_softmax
+from training.vocabulary import END
+
+CHECKPOINT_FILE = "checkpoint.pt"
+LOG_FILE = "log.jsonl"
+FORMAT = 1
+
+
+class FitOptions(NetworkOptions):
+    """Everything that decides what a training run computes; saved in its checkpoint."""
+
+    epochs: float = Field(4.0, gt=0, description="passes over the corpus; the learning rate reaches zero at their end")
+    minutes: float | None = Field(None, gt=0, description="finish within this time, even before all epochs")
+    lanes: int = Field(32, ge=1, description="parallel streams of reviews in a batch (B)")
+    steps: int = Field(48, ge=1, description="steps of truncated back-propagation through time (T)")
+    learning_rate: float = Field(5e-3, gt=0, description="peak learning rate of AdamW")
+    warmup: int = Field(200, ge=0, description="updates over which the learning rate rises to its peak")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay of AdamW")
+    clip: float = Field(1.0, gt=0, description="largest norm of the gradient; a longer one is scaled down to it")
+    negatives: int = Field(1024, ge=0, description="shared negatives of the sampled softmax; 0 takes the full softmax")
+    hidden_ratings: float = Field(0.3, ge=0, le=1, description="share of reviews that hide their rating in training")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of matrix products; bfloat16 pays on CUDA and on CPUs with AMX"
+    )
+    seed: int = Field(1, ge=0, description="of initial weights, order of reviews, negatives and dropout")
+
+
+class Fit:
+    """One training run: a network, its optimiser, and how far they have come."""
+
+    def __init__(self, options: FitOptions, corpus: Path) -> None:
+        torch.manual_seed(options.seed)
+        self.options, self.corpus = options, corpus
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.tokenizer = corpus_vocabulary(corpus)
+        self.vocabulary_size = self.tokenizer.get_vocab_size()
+        self.train_split, self.valid_split = Split(corpus, "train"), Split(corpus, "valid")
+        self.network = Network(options, self.vocabulary_size).to(self.device)
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=options.weight_decay,
+            fused=True,
+        )  # fmt: skip
+        self.streams = ReviewStreams(
+            self.train_split, options.lanes, options.steps, options.hidden_ratings, options.seed
+        )
+        self.loss = (
+            SampledSoftmax(_target_counts(self.train_split, self.vocabulary_size).to(self.device), options.negatives,
+                           options.seed)
+            if options.negatives
+            else full_softmax
+        )  # fmt: skip
+        self.updates, self.tokens, self.seconds = 0, 0, 0.0
+        self.state = self.network.initial_state(options.lanes)
+
+    @property
+    def tokens_planned(self) -> float:
+        return self.options.epochs * (len(self.train_split.tokens) + 2 * len(self.train_split))
+
+    @property
+    def progress(self) -> float:
+        """How much of the run is done, 0 to 1: by tokens, or by time where that is bounded and further on."""
+        by_time = self.seconds / (60 * self.options.minutes) if self.options.minutes else 0.0
+        return min(1.0, max(self.tokens / self.tokens_planned, by_time))
+
+    def updates_forever(self) -> Iterator[float]:
+        """Makes one update after the other, each yielding its mean loss in nats per token."""
+        for batch in self.streams:
+            started = time.monotonic()
+            loss = self._update(batch)
+            self.updates += 1
+            self.tokens += batch.inputs.numel()
+            self.seconds += time.monotonic() - started
+            yield loss
+
+    def _update(self, batch: Batch) -> float:
+        self.network.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.options.learning_rate * self._schedule()
+        inputs, targets = batch.inputs.to(self.device), batch.targets.to(self.device).flatten()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
+            projected, state = self.network(inputs, self.state)
+            (counted,) = torch.where(targets >= 0)
+            loss: Tensor = self.loss(
+                projected.flatten(0, 1).index_select(0, counted),
+                targets[counted],
+                self.network.embedding,
+                self.network.bias,
+            )
+        if not math.isfinite(value := loss.item()):
+            raise TrainingError(
+                f"The loss became {value} at update {self.updates}; lower --learning-rate and train again."
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.options.clip)
+        self.optimizer.step()
+        self.state = state.detach()
+        return value
+
+    def _schedule(self) -> float:
+        """Share of the peak learning rate: a linear rise, then a linear fall that ends at zero with the run."""
+        warm = min(1.0, (self.updates + 1) / (self.options.warmup + 1))
+        return warm * (1 - self.progress)
+
+    def bits_per_character(self, reviews: int) -> float:
+        """Measures the first `reviews` validation reviews with the network as it is now."""
+        measured = itertools.islice(measurable_split(self.valid_split, self.tokenizer), reviews)
+        return evaluate(network_scorer(self.network), measured).bits_per_character
+
+    # ---- checkpoints ----
+
+    def save(self, path: Path) -> None:
+        """Writes all that `load` needs to go on as if the run had never stopped; a half-written file replaces nothing."""
+        state = {
+            "format": FORMAT,
+            "options": self.options.model_dump(),
+            "vocabulary_size": self.vocabulary_size,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "streams": self.streams.state_dict(),
+            "negatives": self.loss.state_dict() if isinstance(self.loss, SampledSoftmax) else {},
+            "random": torch.get_rng_state(),
+            "state": self.state,
+            "progress": {"updates": self.updates, "tokens": self.tokens, "seconds": self.seconds},
+        }
+        temporary = path.with_suffix(".writing")
+        torch.save(state, temporary)
+        os.replace(temporary, path)
+
+    @classmethod
+    def load(cls, path: Path, corpus: Path) -> "Fit":
+        saved = read_checkpoint(path)
+        fit = cls(FitOptions(**saved["options"]), corpus)
+        if fit.vocabulary_size != saved["vocabulary_size"]:
+            raise TrainingError(f"{path} was trained on another vocabulary than {corpus} holds; give that corpus.")
+        fit.network.load_state_dict(saved["network"])
+        fit.optimizer.load_state_dict(saved["optimizer"])
+        fit.streams.load_state_dict(saved["streams"])
+        if isinstance(fit.loss, SampledSoftmax):
+            fit.loss.load_state_dict(saved["negatives"])
+        torch.set_rng_state(saved["random"])
+        fit.state = saved["state"].to(fit.device)
+        fit.updates, fit.tokens, fit.seconds = (saved["progress"][key] for key in ("updates", "tokens", "seconds"))
+        return fit
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Reads a checkpoint without running any code that might be in it."""
+    try:
+        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise TrainingError(f"There is no checkpoint {path}; run `python -m training train` first.") from None
+    except Exception as error:
+        raise TrainingError(f"{path} is not a whole checkpoint of this program ({error}); train again.") from error
+    if saved.get("format") != FORMAT:
+        raise TrainingError(f"{path} has another checkpoint format than this program's {FORMAT}; train again.")
+    return saved
+
+
+def load_network(path: Path) -> tuple[Network, dict[str, Any]]:
+    """Rebuilds a trained network from its checkpoint alone; returns it with what the checkpoint says of the run."""
+    saved = read_checkpoint(path)
+    network = Network(NetworkOptions(**_network_fields(saved["options"])), saved["vocabulary_size"])
+    network.load_state_dict(saved["network"])
+    return network.eval(), saved
+
+
+def fit(options: FitOptions, corpus: Path, run: Path, resume: bool, save_minutes: float, progress: bool = True) -> Fit:
+    """Trains to the end of `options`, saving and validating every `save_minutes`; returns the finished run."""
+    run.mkdir(parents=True, exist_ok=True)
+    checkpoint = run / CHECKPOINT_FILE
+    if checkpoint.exists() and not resume:
+        raise TrainingError(f"{run} holds a run already; add --resume to go on with it, or give another --run.")
+    training = Fit.load(checkpoint, corpus) if resume and checkpoint.exists() else Fit(options, corpus)
+    bar = tqdm(total=100, unit="%", desc="training", disable=None if progress else True,
+               bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining} {postfix}")  # fmt: skip
+    with bar, (run / LOG_FILE).open("a") as log:
+        saved_at, losses = training.seconds, []
+        for loss in training.updates_forever():
+            losses.append(loss)
+            bar.n = round(100 * training.progress, 2)
+            if training.updates % 10 == 0:
+                bar.set_postfix_str(f"perplexity {math.exp(float(np.mean(losses[-100:]))):.1f} per token")
+            finished = training.progress >= 1
+            if finished or training.seconds - saved_at >= 60 * save_minutes:
+                training.save(checkpoint)
+                saved_at = training.seconds
+                entry = _log_entry(training, losses, reviews=len(training.valid_split) if finished else 500)
+                losses = []
+                log.write(json.dumps(entry) + "\n")
+                log.flush()
+                bar.write(f"{entry['tokens']:>12,} tokens: {entry['valid_bits_per_character']:.4f} bits per character")
+            if finished:
+                return training
+    raise AssertionError("the stream of batches has no end")
+
+
+def _log_entry(training: Fit, losses: list[float], reviews: int) -> dict[str, float]:
+    return {
+        "updates": training.updates,
+        "tokens": training.tokens,
+        "seconds": round(training.seconds, 1),
+        "train_loss": float(np.mean(losses)),
+        "valid_reviews": min(reviews, len(training.valid_split)),
+        "valid_bits_per_character": training.bits_per_character(reviews),
+    }
+
+
+def _target_counts(split: Split, vocabulary_size: int) -> Tensor:
+    counts = np.zeros(vocabulary_size, dtype=np.int64)
+    for start in range(0, len(split.tokens), 1 << 24):
+        counts += np.bincount(split.tokens[start : start + (1 << 24)], minlength=vocabulary_size)
+    counts[END] = len(split)
+    return torch.from_numpy(counts)
+
+
+def _network_fields(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: options[name] for name in NetworkOptions.model_fields}

@@ -1,0 +1,68 @@
+"""The network: embedding → recurrent layers → projection → softmax that shares the embedding's weights."""
+
+import torch
+from pydantic import BaseModel, Field
+from torch import Tensor, nn
+
+from training.cells import ActivationName, CellName, make_cell
+from training.vocabulary import END, OPENINGS
+
+
+class NetworkOptions(BaseModel):
+    """The shape of a network; saved beside its weights, so that it can be rebuilt from the file alone."""
+
+    cell: CellName = Field("lstm", description="recurrent cell")
+    activation: ActivationName = Field("tanh", description="activation function of the Elman cell")
+    embedding: int = Field(256, ge=1, description="numbers that stand for a token, shared by input and output")
+    hidden: int = Field(512, ge=1, description="hidden units of each recurrent layer")
+    layers: int = Field(1, ge=1, le=8, description="recurrent layers")
+    dropout: float = Field(0.0, ge=0, lt=1, description="share of the units dropped before and after the recurrence")
+
+
+class Network(nn.Module):
+    """`forward` gives the hidden states that the loss turns into probabilities; `log_probabilities` gives those.
+
+    Weight tying: Press & Wolf 2017; Inan et al. 2017. The projection between lets the hidden layer be wider than the
+    embedding.
+    """
+
+    def __init__(self, options: NetworkOptions, vocabulary_size: int) -> None:
+        super().__init__()
+        self.options, self.vocabulary_size = options, vocabulary_size
+        self.embedding = nn.Parameter(torch.randn(vocabulary_size, options.embedding) * options.embedding**-0.5)
+        self.bias = nn.Parameter(torch.zeros(vocabulary_size))
+        sizes = [options.embedding, *[options.hidden] * options.layers]
+        self.cells = nn.ModuleList(
+            make_cell(options.cell, before, after, options.activation)
+            for before, after in zip(sizes[:-1], sizes[1:], strict=True)
+        )
+        self.projection = nn.Linear(options.hidden, options.embedding)
+        self.dropout = nn.Dropout(options.dropout)
+        self.state_sizes = [int(cell.state_size) for cell in self.cells]  # type: ignore[arg-type]
+        # Openings are given, never predicted: their probability is 0 in training, evaluation and serving alike.
+        self.register_buffer("opening_mask", torch.zeros(vocabulary_size), persistent=False)
+        self.opening_mask: Tensor
+        self.opening_mask[list(OPENINGS)] = -torch.inf
+
+    def initial_state(self, batch: int) -> Tensor:
+        """Returns the state that knows nothing, `[B, S]`, S the sum of the layers' state sizes."""
+        return self.embedding.new_zeros(batch, sum(self.state_sizes))
+
+    def forward(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Takes `tokens [T, B]` and `state [B, S]`; returns projected hidden states `[T, B, E]` and the last state.
+
+        An opening token makes the network forget what came before.
+        """
+        keep = (tokens >= END).to(self.embedding.dtype)
+        outputs = self.dropout(nn.functional.embedding(tokens, self.embedding))
+        states = []
+        for cell, before in zip(self.cells, state.split(self.state_sizes, dim=1), strict=True):
+            outputs, after = cell(outputs, before, keep)
+            outputs = self.dropout(outputs)
+            states.append(after)
+        return self.projection(outputs), torch.cat(states, dim=1)
+
+    def log_probabilities(self, projected: Tensor) -> Tensor:
+        """Turns projected hidden states `[..., E]` into natural log-probabilities of the next token `[..., V]`."""
+        logits = nn.functional.linear(projected, self.embedding, self.bias + self.opening_mask)
+        return torch.log_softmax(logits.float(), dim=-1)
