@@ -1,0 +1,165 @@
+"""Every failure the service can answer with, as RFC 9457 problem details.
+
+Problem                  what a client is told, in `application/problem+json`
+├── Unauthorized         401  the API key is missing or wrong
+├── BodyTooLarge         413  the body is larger than REVIEW_LM_MAX_BODY_BYTES
+├── InvalidRequest       422  a field is missing, unknown or out of range; lists the fields
+├── Overloaded           429  too much work is waiting; says when to come again
+├── InternalError        500  a fault of the service; the request id finds it in the server's output
+├── NotReady             503  the model has not answered yet, or the service is stopping
+└── DeadlineExceeded     504  the answer was not ready within REVIEW_LM_DEADLINE_SECONDS
+StartupError             what ends `python -m app` with one sentence
+"""
+
+from typing import Any, ClassVar
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class StartupError(Exception):
+    """The service cannot start; the message says in one sentence why and what to do."""
+
+
+class FieldProblem(BaseModel):
+    field: str = Field(description="where it is, as in `texts.0`", examples=["k"])
+    problem: str = Field(description="what to change", examples=["Input should be less than or equal to 50"])
+
+
+class ProblemDetails(BaseModel):
+    """What every error looks like (RFC 9457)."""
+
+    type: str = Field(description="stable name of the kind of error", examples=["/problems/invalid-request"])
+    title: str = Field(description="the kind of error in words", examples=["The request is not valid"])
+    status: int = Field(description="the HTTP status", examples=[422])
+    detail: str = Field(description="what to change", examples=["k: Input should be less than or equal to 50"])
+    errors: list[FieldProblem] | None = Field(None, description="the offending fields of a 422")
+
+
+class Problem(Exception):
+    """A failure that a client is told of; subclasses carry their status, type and title as class data."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "internal-error"
+    title: ClassVar[str] = "The service failed"
+    description: ClassVar[str] = "A fault of the service."
+
+    def __init__(
+        self, detail: str, *, errors: list[FieldProblem] | None = None, headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.detail, self.errors, self.headers = detail, errors, headers or {}
+
+    def details(self) -> ProblemDetails:
+        return ProblemDetails(
+            type=f"/problems/{self.type}", title=self.title, status=self.status, detail=self.detail, errors=self.errors
+        )
+
+    def response(self) -> Response:
+        content = self.details().model_dump(exclude_none=True)
+        return JSONResponse(content, self.status, self.headers, media_type=MEDIA_TYPE)
+
+
+class Unauthorized(Problem):
+    status, type, title = 401, "unauthorized", "An API key is needed"
+    description = "The API key is missing or wrong."
+
+
+class BodyTooLarge(Problem):
+    status, type, title = 413, "body-too-large", "The request body is too large"
+    description = "The request body is larger than the limit that `GET /model` shows."
+
+
+class InvalidRequest(Problem):
+    status, type, title = 422, "invalid-request", "The request is not valid"
+    description = "A field is missing, unknown or out of range."
+
+
+class Overloaded(Problem):
+    status, type, title = 429, "overloaded", "Too much work is waiting"
+    description = "Too much work is waiting; `Retry-After` says in how many seconds to come again."
+
+
+class InternalError(Problem):
+    description = "A fault of the service; the server's output tells more under the same request id."
+
+
+class NotReady(Problem):
+    status, type, title = 503, "not-ready", "The service is not ready"
+    description = "The model has not answered yet, or the service is stopping."
+
+
+class DeadlineExceeded(Problem):
+    status, type, title = 504, "deadline-exceeded", "The answer took too long"
+    description = "The answer was not ready within the time that `GET /model` shows."
+
+
+def documented(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
+    """The entries of the OpenAPI page for the problems a route can answer with."""
+    return {problem.status: {"description": problem.description, "content": _content(problem)} for problem in problems}
+
+
+def _content(problem: type[Problem]) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/ProblemDetails"}
+    example = problem(problem.description).details().model_dump(exclude_none=True)
+    return {MEDIA_TYPE: {"schema": schema, "example": example}}
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Makes every failure of `app` answer with problem details."""
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+
+
+def _on_problem(_: Request, problem: Exception) -> Response:
+    assert isinstance(problem, Problem)
+    return problem.response()
+
+
+def _on_invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    errors = [FieldProblem(field=_field(e), problem=_advice(e)) for e in error.errors()]
+    detail = "; ".join(f"{e.field}: {e.problem}" for e in errors)
+    return InvalidRequest(detail, errors=errors).response()
+
+
+def _field(error: Any) -> str:
+    inside_body = [] if error["type"] == "json_invalid" else error["loc"][1:]
+    return ".".join(str(part) for part in inside_body) or "body"
+
+
+def _advice(error: Any) -> str:
+    if error["type"] == "json_invalid":
+        return f"The body is not valid JSON ({error['ctx']['error']})"
+    if error["type"] == "extra_forbidden":
+        return "There is no such field; remove it"
+    message: str = error["msg"]
+    return message
+
+
+def _on_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    titles = {404: "not-found", 405: "method-not-allowed", 400: "bad-request"}
+    details = ProblemDetails(
+        type=f"/problems/{titles.get(error.status_code, 'http-error')}",
+        title=str(error.detail),
+        status=error.status_code,
+        detail=_http_advice(request, error),
+        errors=None,
+    )
+    headers = dict(error.headers) if error.headers else None
+    return JSONResponse(details.model_dump(exclude_none=True), error.status_code, headers, media_type=MEDIA_TYPE)
+
+
+def _http_advice(request: Request, error: HTTPException) -> str:
+    if error.status_code == 404:
+        return f"There is nothing at {request.url.path}; GET /docs lists what there is."
+    if error.status_code == 405:
+        return f"{request.url.path} does not answer {request.method}; GET /docs lists what it answers."
+    return str(error.detail)

@@ -1,0 +1,161 @@
+"""What happens around every request: its id, its key, the size of its body, its timing, and its row in the log.
+
+A plain ASGI class, so that it costs microseconds.
+"""
+
+import hmac
+import logging
+import re
+import time
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.engine import Timing
+from app.errors import BodyTooLarge, InternalError, Problem, Unauthorized
+from app.request_log import Entry, RequestLog
+from app.settings import Settings
+
+OPEN_PATHS = frozenset({"/", "/livez", "/readyz", "/health"})
+"""What needs no API key."""
+UNLOGGED_PATHS = frozenset({"/livez", "/readyz", "/health", "/metrics", "/docs", "/openapi.json"})
+"""Probes and pages, which would drown the requests."""
+SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Exchange:
+    """One request and its answer; routes add what they know."""
+
+    request_id: str
+    path: str
+    arrived: float = field(default_factory=time.monotonic)
+    time: datetime = field(default_factory=lambda: datetime.now(UTC).replace(tzinfo=None))
+    timing: Timing = field(default_factory=Timing)
+    tokens_in: int = 0
+    tokens_out: int = 0
+    status: int = 0
+    request_body: bytes = b""
+    response_body: bytearray = field(default_factory=bytearray)
+
+    @property
+    def latency_ms(self) -> float:
+        return 1000 * (time.monotonic() - self.arrived)
+
+    def server_timing(self) -> str:
+        parts = {"queue": self.timing.queue, "model": self.timing.model, "total": self.latency_ms}
+        return ", ".join(f"{name};dur={value:.2f}" for name, value in parts.items())
+
+
+class ExchangeMiddleware:
+    def __init__(self, app: ASGIApp, settings: Settings, log: RequestLog, model: str) -> None:
+        self._app, self._settings, self._log, self._model = app, settings, log, model
+        self._keys = [key.get_secret_value().encode() for key in settings.api_keys]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        exchange = Exchange(_request_id(headers), scope["path"])
+        scope.setdefault("state", {})["exchange"] = exchange
+        try:
+            await self._answer(scope, receive, self._observed(send, exchange), headers, exchange)
+        finally:
+            if exchange.status and exchange.path not in UNLOGGED_PATHS:
+                self._log.record(self._entry(exchange))
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, headers: Headers, exchange: Exchange) -> None:
+        try:
+            self._check_key(headers, exchange.path)
+            exchange.request_body = await self._read_body(receive, headers)
+            await self._app(scope, _replayed(exchange.request_body, receive), send)
+        except Problem as problem:
+            await problem.response()(scope, receive, send)
+        except Exception:
+            logger.exception("request %s failed", exchange.request_id)
+            if not exchange.status:
+                failure = InternalError(f"Something failed; look for {exchange.request_id} in the server's output.")
+                await failure.response()(scope, receive, send)
+
+    def _check_key(self, headers: Headers, path: str) -> None:
+        if not self._keys or path in OPEN_PATHS:
+            return
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        # Every key is compared, and each in constant time, so that timing tells nothing about any.
+        known = [hmac.compare_digest(given.strip().encode(), key) for key in self._keys]
+        if scheme.lower() != "bearer" or not any(known):
+            raise Unauthorized(
+                "Send one of the service's keys as `Authorization: Bearer …`.", headers={"WWW-Authenticate": "Bearer"}
+            )
+
+    async def _read_body(self, receive: Receive, headers: Headers) -> bytes:
+        limit = self._settings.max_body_bytes
+        declared = headers.get("content-length", "0")
+        size = int(declared) if declared.isdecimal() else 0
+        body = bytearray()
+        more = True
+        while more and max(size, len(body)) <= limit:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        if max(size, len(body)) > limit:
+            raise BodyTooLarge(f"The body may have {limit} bytes; send less at once.", headers={"Connection": "close"})
+        return bytes(body)
+
+    def _observed(self, send: Send, exchange: Exchange) -> Send:
+        keep = self._settings.log_bodies == "full" and exchange.path not in UNLOGGED_PATHS
+
+        async def observe(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                exchange.status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = exchange.request_id
+                headers["Server-Timing"] = exchange.server_timing()
+            elif keep:
+                exchange.response_body += message.get("body", b"")
+            await send(message)
+
+        return observe
+
+    def _entry(self, exchange: Exchange) -> Entry:
+        full = self._settings.log_bodies == "full"
+        return Entry(
+            time=exchange.time,
+            request_id=exchange.request_id,
+            route=exchange.path[:200],
+            status=exchange.status,
+            latency_ms=round(exchange.latency_ms, 3),
+            queue_ms=round(exchange.timing.queue, 3),
+            tokens_in=exchange.tokens_in,
+            tokens_out=exchange.tokens_out,
+            model=self._model,
+            request_body=_as_text(exchange.request_body) if full else None,
+            response_body=_as_text(bytes(exchange.response_body)) if full else None,
+        )
+
+
+def _request_id(headers: Headers) -> str:
+    given = headers.get("x-request-id", "")
+    return given if SANE_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """A body that was read already, and then whatever the connection brings: that the client left."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Any:
+        return messages.pop() if messages else await receive()
+
+    return replay
+
+
+def _as_text(body: bytes) -> str:
+    # PostgreSQL takes no NUL in a text, and a database that refuses a row would hold up all that follow.
+    return body.decode("utf-8", "replace").replace("\x00", "\ufffd")

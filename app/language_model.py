@@ -1,0 +1,127 @@
+"""The artifact: the TorchScript network and its vocabulary. Nothing else in `app` touches either."""
+
+import hashlib
+import json
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from app.errors import StartupError
+
+MODEL_FILE, VOCABULARY_FILE, DESCRIPTION_FILE = "language_model.pt", "vocab.json", "description.json"
+FORMAT_VERSION = 1
+ADVICE = "export one with `python -m training export`, or set REVIEW_LM_MODEL_DIRECTORY to a folder that has one"
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """The printable character that byte-level BPE writes for each byte (Radford et al. 2019): most are themselves."""
+    themselves = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in themselves]
+    return {chr(byte): byte for byte in themselves} | {chr(256 + n): byte for n, byte in enumerate(others)}
+
+
+class Vocabulary:
+    """Text to tokens and back, and which token is which."""
+
+    def __init__(self, tokenizer: Tokenizer, tokens: dict[str, Any]) -> None:
+        self._tokenizer = tokenizer
+        self.size: int = tokenizer.get_vocab_size()
+        self.end: int = tokens["end"]
+        self._openings: list[int] = [tokens["opening_unrated"], *tokens["opening_by_stars"]]
+        self.special = frozenset([*self._openings, self.end])
+
+    def opening(self, stars: int | None) -> int:
+        """The token that opens a review with this rating, or with none that is known."""
+        return self._openings[stars or 0]
+
+    def encode(self, text: str) -> list[int]:
+        ids: list[int] = self._tokenizer.encode(text).ids
+        return ids
+
+    def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """The tokens of a text and where each stands in it, in characters."""
+        encoding = self._tokenizer.encode(text)
+        return encoding.ids, encoding.offsets
+
+    def pre_tokens(self, text: str) -> list[str]:
+        """Words (each with the space before it), digits, runs of punctuation, white space: the parts of a text."""
+        return [text[start:end] for _, (start, end) in self._tokenizer.pre_tokenizer.pre_tokenize_str(text)]
+
+    @cached_property
+    def token_bytes(self) -> list[bytes]:
+        """The bytes that each token stands for; none for the special ones."""
+        alphabet = _byte_alphabet()
+        names = {token: name for name, token in self._tokenizer.get_vocab().items()}
+        return [
+            b"" if token in self.special else bytes(alphabet[character] for character in names[token])
+            for token in range(self.size)
+        ]
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """The network behind its four calls, on one CPU thread. States are rows of float32, `[B, S]`."""
+
+    module: torch.jit.ScriptModule
+    vocabulary: Vocabulary
+    description: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        name: str = self.description["model"]
+        return name
+
+    def initial_state(self, batch: int) -> Tensor:
+        state: Tensor = self.module.initial_state(batch)
+        return state
+
+    def step(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Takes `tokens [B]`; returns log-probabilities of the next token `[B, V]` and the state after."""
+        log_probabilities, after = self.module.step(tokens, state)
+        return log_probabilities, after
+
+    def advance(self, tokens: Tensor, lengths: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Takes `tokens [B, T]` and `lengths [B]`; returns as `step` does after each row's last token."""
+        log_probabilities, after = self.module.advance(tokens, lengths, state)
+        return log_probabilities, after
+
+    def score(self, tokens: Tensor, lengths: Tensor, state: Tensor, ranks: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns each token's log-probability and rank (0 unless `ranks`), both `[B, T]`, and the state after."""
+        log_probabilities, rank, after = self.module.score(tokens, lengths, state, ranks)
+        return log_probabilities, rank, after
+
+
+def load_language_model(directory: Path) -> LanguageModel:
+    """Loads the artifact in `directory`; raises StartupError, with advice, if it is missing, damaged or mismatched."""
+    # One row is one small product: a second thread only gets in the way, and bits must not depend on their number.
+    torch.set_num_threads(1)
+    model, vocabulary = directory / MODEL_FILE, directory / VOCABULARY_FILE
+    for path in (model, vocabulary):
+        if not path.is_file():
+            raise StartupError(f"There is no {path}; {ADVICE}.")
+    module, description = _load_module(model)
+    if description.get("format_version") != FORMAT_VERSION:
+        found = description.get("format_version")
+        raise StartupError(f"{model} has format version {found}, this service reads {FORMAT_VERSION}; {ADVICE}.")
+    if hashlib.sha256(vocabulary.read_bytes()).hexdigest() != description["vocabulary_sha256"]:
+        raise StartupError(f"{vocabulary} is not the vocabulary that {model} was trained with; {ADVICE}.")
+    return LanguageModel(module, Vocabulary(Tokenizer.from_file(str(vocabulary)), description["tokens"]), description)
+
+
+def _load_module(path: Path) -> tuple[torch.jit.ScriptModule, dict[str, Any]]:
+    extra = {DESCRIPTION_FILE: ""}
+    try:
+        with warnings.catch_warnings():
+            # torch 2.13 announces TorchScript's end; the artifact contract keeps to it, and torch is pinned.
+            warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
+            module: torch.jit.ScriptModule = torch.jit.load(str(path), map_location="cpu", _extra_files=extra)
+        description: dict[str, Any] = json.loads(extra[DESCRIPTION_FILE])
+    except (RuntimeError, ValueError, OSError):
+        raise StartupError(f"{path} is damaged or is not an artifact of this project; {ADVICE}.") from None
+    return module.eval(), description

@@ -1,0 +1,37 @@
+"""POST /next-word: what could come next, while somebody types."""
+
+from fastapi import APIRouter
+
+from app.errors import BodyTooLarge, DeadlineExceeded, InvalidRequest, NotReady, Overloaded, Unauthorized, documented
+from app.next_word import BATCH, next_words
+from app.schemas import NextWordRequest, NextWordResponse, NextWordUsage, Suggestion
+from app.service import CurrentExchange, CurrentService, require_at_most
+
+router = APIRouter(tags=["model"])
+
+
+@router.post(
+    "/next-word",
+    responses=documented(
+        Unauthorized, BodyTooLarge, InvalidRequest, Overloaded, NotReady, DeadlineExceeded
+    ),
+)  # fmt: skip
+async def next_word(request: NextWordRequest, service: CurrentService, exchange: CurrentExchange) -> NextWordResponse:
+    """Suggests the `k` most probable next words after `text`, those that begin with `prefix` if there is one."""
+    require_at_most("text", len(request.text), service.settings.max_characters, "characters")
+    task = next_words(
+        service.model,
+        service.spelling,
+        request.text,
+        request.prefix,
+        request.k,
+        request.stars,
+        request.punctuation,
+    )
+    found = await service.run(exchange, task, rows=BATCH)
+    exchange.tokens_in, exchange.tokens_out = found.context_tokens, 0
+    return NextWordResponse(
+        suggestions=[Suggestion(word=each.word, probability=each.probability) for each in found.words],
+        usage=NextWordUsage(context_tokens=found.context_tokens, cached_tokens=0),
+        model=service.model.name,
+    )

@@ -1,0 +1,83 @@
+"""What operators and orchestrators ask: GET /health, /livez, /readyz and /model."""
+
+import time
+from typing import Any, Literal
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, Field
+
+from app.errors import NotReady, Unauthorized, documented
+from app.service import CurrentService, Service
+
+router = APIRouter(tags=["operations"])
+
+
+class Alive(BaseModel):
+    status: Literal["ok"] = "ok"
+
+
+class LogHealth(BaseModel):
+    written: int = Field(description="rows written since the start")
+    waiting: int = Field(description="rows that wait to be written")
+    dropped: int = Field(description="rows lost because the database could not take them")
+    error: str | None = Field(None, description="why the last attempt to write failed; null while writing works")
+
+
+class Health(BaseModel):
+    status: Literal["ok", "degraded", "unavailable"] = Field(
+        description="`degraded`: answers are right, but the log is not written; `unavailable`: no answers (503)"
+    )
+    model: str
+    ready: bool
+    uptime_seconds: float
+    rows: int = Field(description="rows of work that wait or run")
+    log: LogHealth
+
+
+class ModelDescription(BaseModel):
+    model: str
+    description: dict[str, Any] = Field(description="the artifact's description of itself")
+    limits: dict[str, float] = Field(description="limits of this service, each a setting")
+
+
+@router.get("/livez", responses={})
+async def livez() -> Alive:
+    """Tells that the process answers."""
+    return Alive()
+
+
+@router.get("/readyz", responses=documented(NotReady))
+async def readyz(service: CurrentService) -> Alive:
+    """Tells that the model answers: 200 after its warm-up, 503 before it and once its thread has ended."""
+    if not _answers(service):
+        raise NotReady("The model does not answer; wait for it, or look at the server's output.")
+    return Alive()
+
+
+@router.get("/health", response_model=Health, responses={503: {"model": Health, "description": "No answers."}})
+async def health(service: CurrentService) -> Response:
+    """One page on everything, for a person or a probe."""
+    answers = _answers(service)
+    log = service.log
+    page = Health(
+        status=("degraded" if log.error else "ok") if answers else "unavailable",
+        model=service.model.name,
+        ready=answers,
+        uptime_seconds=round(time.monotonic() - service.started, 3),
+        rows=service.engine.admitted_rows,
+        log=LogHealth(written=log.written, waiting=log.waiting, dropped=log.dropped, error=log.error),
+    )
+    return JSONResponse(page.model_dump(), 200 if answers else 503)
+
+
+@router.get("/model", responses=documented(Unauthorized))
+async def describe_model(service: CurrentService) -> ModelDescription:
+    """The artifact's own description, and the limits of this service."""
+    return ModelDescription(
+        model=service.model.name, description=service.model.description, limits=service.settings.limits()
+    )
+
+
+def _answers(service: Service) -> bool:
+    return service.ready and service.engine.alive

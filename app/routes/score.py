@@ -1,0 +1,57 @@
+"""POST /score: perplexity and per-token surprise of given texts."""
+
+from fastapi import APIRouter
+
+from app.errors import BodyTooLarge, DeadlineExceeded, InvalidRequest, NotReady, Overloaded, Unauthorized, documented
+from app.schemas import Score, ScoreRequest, ScoreResponse, ScoreUsage, TokenScore
+from app.scoring import ScoredText, bits_per_character, perplexity, score
+from app.service import CurrentExchange, CurrentService, require_at_most
+
+router = APIRouter(tags=["model"])
+
+
+@router.post(
+    "/score",
+    responses=documented(Unauthorized, BodyTooLarge, InvalidRequest, Overloaded, NotReady, DeadlineExceeded),
+    response_model_exclude_none=True,
+)
+async def score_texts(request: ScoreRequest, service: CurrentService, exchange: CurrentExchange) -> ScoreResponse:
+    """Scores each text as a whole review. Logarithms are natural; the outer figures are over all texts together."""
+    require_at_most("texts", len(request.texts), service.settings.max_texts, "texts")
+    for place, text in enumerate(request.texts):
+        require_at_most(f"texts.{place}", len(text), service.settings.max_characters, "characters")
+    task = score(service.model, request.texts, request.stars, request.tokens)
+    scored = await service.run(exchange, task, rows=len(request.texts))
+    exchange.tokens_in = sum(len(text.tokens) for text in scored)
+    total = sum(text.log_probability for text in scored)
+    return ScoreResponse(
+        scores=[_score(text, request.tokens) for text in scored],
+        perplexity=perplexity(total, sum(text.words for text in scored)),
+        bits_per_character=bits_per_character(total, sum(text.characters for text in scored)),
+        usage=ScoreUsage(scored_tokens=exchange.tokens_in),
+        model=service.model.name,
+    )
+
+
+def _score(text: ScoredText, with_tokens: bool) -> Score:
+    return Score(
+        perplexity=text.perplexity,
+        token_perplexity=text.token_perplexity,
+        bits_per_character=text.bits_per_character,
+        log_probability=text.log_probability,
+        words=text.words,
+        tokens=len(text.tokens),
+        characters=text.characters,
+        token_scores=[
+            TokenScore(
+                text=token.text,
+                start=token.start,
+                end=token.end,
+                log_probability=token.log_probability,
+                rank=token.rank,
+            )
+            for token in text.tokens
+        ]
+        if with_tokens
+        else None,
+    )

@@ -1,0 +1,45 @@
+"""The settings: read once from REVIEW_LM_* variables, handed down from `create_app`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What an operator can choose; a variable's name is the field's in capitals behind REVIEW_LM_."""
+
+    model_config = SettingsConfigDict(env_prefix="REVIEW_LM_", env_ignore_empty=True, extra="forbid", frozen=True)
+
+    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    model_directory: Path = Field(Path("model"), description="folder of the artifact")
+    database_url: str = Field(
+        "sqlite:///logs/requests.sqlite3",
+        validation_alias=AliasChoices("DATABASE_URL", "database_url"),
+        description="database of the request log, as SQLAlchemy writes it (the variable is DATABASE_URL)",
+    )
+    log_bodies: Literal["full", "none"] = Field("full", description="keep request and response bodies in the log")
+    log_queue_rows: int = Field(10_000, ge=1, description="log rows that may wait for the database; more are dropped")
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="keys, separated by commas; with any, every route but the probes asks for one"
+    )
+    max_characters: int = Field(20_000, ge=1, description="characters of a text")
+    max_texts: int = Field(64, ge=1, description="texts of a /score request")
+    max_body_bytes: int = Field(8_388_608, ge=1, description="bytes of a request body")
+    max_n: int = Field(16, ge=1, description="reviews of a /generate request")
+    max_tokens: int = Field(1_000, ge=1, description="tokens of a generated review")
+    max_waiting_rows: int = Field(512, ge=1, description="rows of work that may wait or run; more is answered with 429")
+    deadline_seconds: float = Field(30.0, gt=0, description="seconds from a request's arrival to its answer")
+    shutdown_seconds: int = Field(8, ge=0, description="seconds that requests under way may take after SIGTERM")
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
+
+    def limits(self) -> dict[str, float]:
+        """The limits that a client can run into, as `GET /model` shows them."""
+        names = [name for name in type(self).model_fields if name.startswith("max_")]
+        return {name: getattr(self, name) for name in [*names, "deadline_seconds"]}
