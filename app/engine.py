@@ -1,9 +1,9 @@
 """The engine: one thread that owns the model and runs everybody's work in common batches.
 
-Work is a task: a generator that yields the model calls it needs (`Advance`, `Decode`, `Score`) and is sent their
-results. At each turn the engine takes whatever is waiting, joins the calls of all tasks into one batch of each kind, and
-hands the results back; tasks join and leave at every turn. Long rows are fed in chunks, so that a long text does not
-hold up a short one. A row's result does not depend on its neighbours, as the artifact promises.
+Work is a task, as `app/calls.py` describes it. At each turn the engine takes whatever is waiting, joins the calls of
+all tasks into one batch of each kind, and hands the results back; tasks join and leave at every turn. Long rows are fed
+in chunks, so that a long text does not hold up a short one. A row's result does not depend on its neighbours, as the
+artifact promises.
 """
 
 import asyncio
@@ -11,17 +11,18 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 import torch
 from torch import Tensor
 
+from app.calls import Advance, Advanced, Call, Decode, Decoded, Result, Score, Scored, Task, Timing
 from app.errors import DeadlineExceeded, InternalError, NotReady, Overloaded, Problem
 from app.language_model import LanguageModel
-from app.sampling import SamplingRow, sample
+from app.sampling import sample
 
 CHUNK = 16
 """Tokens of a row that are run in one turn."""
@@ -29,70 +30,6 @@ MAX_ROWS = 64
 """Rows of one call into the model; what is over waits for the next turn."""
 
 logger = logging.getLogger(__name__)
-Result = TypeVar("Result")
-
-
-@dataclass(slots=True)
-class Advance:
-    """Run `tokens` (rows of at least one token) from `state [n, S]`; answered with `Advanced`."""
-
-    tokens: Sequence[Sequence[int]]
-    state: Tensor
-
-
-@dataclass(slots=True)
-class Advanced:
-    """`log_probabilities [n, V]` of the next token, and `state [n, S]`, after each row's last token."""
-
-    log_probabilities: Tensor
-    state: Tensor
-
-
-@dataclass(slots=True)
-class Decode:
-    """Run one token a row, `tokens [n]`, and choose the next as `rows` say; answered with `Decoded`."""
-
-    tokens: Sequence[int]
-    state: Tensor
-    rows: Sequence[SamplingRow]
-
-
-@dataclass(slots=True)
-class Decoded:
-    """The chosen `tokens`, their natural log-probabilities under the model, and `state [n, S]` before they are run."""
-
-    tokens: list[int]
-    log_probabilities: list[float]
-    state: Tensor
-
-
-@dataclass(slots=True)
-class Score:
-    """Score every token of each row of `tokens` from `state [n, S]`; answered with `Scored`."""
-
-    tokens: Sequence[Sequence[int]]
-    state: Tensor
-    ranks: bool
-
-
-@dataclass(slots=True)
-class Scored:
-    """For each row, each token's natural log-probability, and its rank (0 unless asked for)."""
-
-    log_probabilities: list[list[float]]
-    ranks: list[list[int]]
-
-
-Call = Advance | Decode | Score
-Task = Generator[Call, Any, Result]
-
-
-@dataclass
-class Timing:
-    """Where a request's time went, in milliseconds."""
-
-    queue: float = 0.0
-    model: float = 0.0
 
 
 @dataclass(eq=False)
@@ -118,6 +55,9 @@ class _Progress:
     scores: list[list[float]] = field(default_factory=list)
     ranks: list[list[int]] = field(default_factory=list)
     chosen: list[int] = field(default_factory=list)
+
+
+_Execute = Callable[[list[_Progress]], None]
 
 
 class Engine:
@@ -147,8 +87,9 @@ class Engine:
 
     def close(self) -> None:
         """Finishes what was admitted, then stops the thread."""
-        self._closing = True
-        self._inbox.put(None)
+        with self._lock:
+            self._closing = True
+            self._inbox.put(None)
         if self._thread.is_alive():
             self._thread.join()
 
@@ -172,7 +113,7 @@ class Engine:
                     headers={"Retry-After": "1"},
                 )
             self._admitted_rows += job.rows
-        self._inbox.put(job)
+            self._inbox.put(job)
 
     # ---- the engine's thread ----
 
@@ -209,17 +150,15 @@ class Engine:
             if jobs:
                 self._execute(jobs, execute)
 
-    def _execute(self, jobs: "list[_Job[Any]]", execute: Any) -> None:
+    def _execute(self, jobs: "list[_Job[Any]]", execute: _Execute) -> None:
         started = time.monotonic()
         for job in jobs:
             if not job.started:
                 job.started, job.timing.queue = True, 1000 * (started - job.arrived)
         try:
-            execute([job.call for job in jobs])
+            execute([job.call for job in jobs if job.call])
         except Exception:
-            logger.exception("a model call failed")
-            for job in jobs:
-                self._fail(job, InternalError("The model failed on this request; the server's output tells more."))
+            self._failed(jobs, execute)
             return
         elapsed = 1000 * (time.monotonic() - started)
         # Whoever had a turn goes to the end of the line.
@@ -228,6 +167,15 @@ class Engine:
             job.timing.model += elapsed
             if job.call and not any(job.call.left):
                 self._resume(job, _result(job.call))
+
+    def _failed(self, jobs: "list[_Job[Any]]", execute: _Execute) -> None:
+        """Runs a call that failed again for each of its jobs alone, so that only the one at fault fails."""
+        if len(jobs) > 1:
+            for job in jobs:
+                self._execute([job], execute)
+            return
+        logger.exception("a model call failed")
+        self._fail(jobs[0], InternalError("The model failed on this request; the server's output tells more."))
 
     def _advance(self, calls: list[_Progress]) -> None:
         tokens, lengths, state = _chunk(calls)
@@ -249,13 +197,12 @@ class Engine:
 
     def _score(self, calls: list[_Progress]) -> None:
         tokens, lengths, state = _chunk(calls)
-        ranked = any(isinstance(call.call, Score) and call.call.ranks for call in calls)
-        log_probabilities, ranks, state = self.model.score(tokens, lengths, state, ranked)
+        log_probabilities, ranks, state = self.model.score(tokens, lengths, state, any(map(_ranked, calls)))
         for call, rows in _slices(calls):
             for row, left in enumerate(call.left):
                 count = min(CHUNK, len(left))
                 call.scores[row] += log_probabilities[rows.start + row, :count].tolist()
-                call.ranks[row] += ranks[rows.start + row, :count].tolist()
+                call.ranks[row] += ranks[rows.start + row, :count].tolist() if _ranked(call) else [0] * count
             call.state = state[rows]
             call.left = [left[CHUNK:] for left in call.left]
 
@@ -264,7 +211,7 @@ class Engine:
     def _resume(self, job: _Job[Any], result: Any) -> None:
         """Sends a task the result of its call and takes its next one."""
         try:
-            call = job.task.send(result)
+            job.call = _progress(job.task.send(result))
         except StopIteration as finished:
             self._leave(job)
             if job.future.set_running_or_notify_cancel():
@@ -274,8 +221,6 @@ class Engine:
                 logger.exception("a task failed")
                 error = InternalError("The request failed; the server's output tells more.")
             self._fail(job, error)
-        else:
-            job.call = _progress(call)
 
     def _fail(self, job: _Job[Any], error: Exception) -> None:
         self._leave(job)
@@ -304,6 +249,10 @@ def _result(progress: _Progress) -> Advanced | Decoded | Scored:
         return Scored(progress.scores, progress.ranks)
     assert progress.log_probabilities is not None
     return Advanced(progress.log_probabilities, progress.state)
+
+
+def _ranked(progress: _Progress) -> bool:
+    return isinstance(progress.call, Score) and progress.call.ranks
 
 
 def _first_rows(jobs: "list[_Job[Any]]") -> "list[_Job[Any]]":

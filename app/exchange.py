@@ -15,7 +15,7 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.engine import Timing
+from app.calls import Timing
 from app.errors import BodyTooLarge, InternalError, Problem, Unauthorized
 from app.request_log import Entry, RequestLog
 from app.settings import Settings

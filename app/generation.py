@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from app.engine import Advance, Advanced, Decode, Decoded, Task
+from app.calls import Advance, Advanced, Decode, Decoded, Task
 from app.language_model import LanguageModel
 from app.sampling import SamplingRow, SamplingSettings, uniforms
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from app.engine import Advance, Advanced, Task
+from app.calls import Advance, Advanced, Task
 from app.language_model import LanguageModel, Vocabulary
 
 BATCH = 16

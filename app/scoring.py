@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.engine import Advance, Advanced, Score, Scored, Task
+from app.calls import Advance, Advanced, Score, Scored, Task
 from app.language_model import LanguageModel
 
 

@@ -2,19 +2,18 @@
 
 import time
 from dataclasses import dataclass, field
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from fastapi import Depends, Request
 
-from app.engine import Engine, Task
+from app.calls import Result, Task
+from app.engine import Engine
 from app.errors import FieldProblem, InvalidRequest
 from app.exchange import Exchange
 from app.language_model import LanguageModel
 from app.next_word import Spelling
 from app.request_log import RequestLog
 from app.settings import Settings
-
-Result = TypeVar("Result")
 
 
 @dataclass

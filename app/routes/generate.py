@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response, StreamingResponse
 
-from app.engine import Timing
+from app.calls import Timing
 from app.errors import (
     BodyTooLarge,
     DeadlineExceeded,
