@@ -1,0 +1,242 @@
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import torch
+
+from app.calls import Advance, Advanced, Decode, Decoded, Score, Scored, Task
+from app.engine import CHUNK, MAX_ROWS, Engine
+from app.errors import DeadlineExceeded, InternalError, NotReady, Overloaded
+from app.generation import GenerationSettings, generate
+from app.language_model import LanguageModel
+from app.next_word import Spelling, next_words
+from app.sampling import SamplingRow, SamplingSettings
+from app.scoring import score
+from tests.app.support import eventually, run_alone, run_together
+
+LONG = "We waited an hour for a table and then they told us that the kitchen was closed. " * 6
+
+
+@asynccontextmanager
+async def running_engine(model: LanguageModel, rows: int = 1000, seconds: float = 600) -> AsyncIterator[Engine]:
+    """Leaves when all that was admitted is done, so what a test starts it also ends."""
+    engine = Engine(model, rows, seconds)
+    engine.start()
+    try:
+        yield engine
+    finally:
+        await asyncio.to_thread(engine.close)
+
+
+def counting(model: LanguageModel, turns: int) -> Task[int]:
+    """A task of so many turns."""
+    state = model.initial_state(1)
+    for _ in range(turns):
+        advanced: Advanced = yield Advance([[7]], state)
+        state = advanced.state
+    return turns
+
+
+def endless(model: LanguageModel, rows: int = 1) -> Task[None]:
+    """A generation that never ends."""
+    state = model.initial_state(rows)
+    while True:
+        decoded: Decoded = yield Decode([7] * rows, state, [SamplingRow(SamplingSettings(), 0.5)] * rows)
+        state = decoded.state
+
+
+def endless_scoring(model: LanguageModel) -> Task[None]:
+    while True:
+        yield Score([[7] * CHUNK] * MAX_ROWS, model.initial_state(MAX_ROWS), False)
+
+
+def raising(model: LanguageModel, turns: int) -> Task[None]:
+    yield from counting(model, turns)
+    raise ValueError("a fault of the task")
+
+
+def asking_nonsense(model: LanguageModel) -> Task[None]:
+    yield from counting(model, 1)
+    yield "nonsense"  # type: ignore[misc]
+
+
+def asking_for_a_token_that_is_none(model: LanguageModel) -> Task[None]:
+    yield Advance([[model.vocabulary.size]], model.initial_state(1))
+
+
+def test_many_tasks_at_once_give_the_same_bits_as_alone(model: LanguageModel, spelling: Spelling) -> None:
+    def writing(prompt: str, n: int, seed: int) -> Task[Any]:
+        asked = GenerationSettings(n, 20, SamplingSettings(0.9), ["zzz"], seed)
+        return generate(model, prompt, seed % 6 or None, asked)
+
+    makers: list[Callable[[], Task[Any]]] = [
+        lambda: next_words(model, spelling, "The food was", "", 20, None, False),
+        lambda: next_words(model, spelling, LONG, "gr", 5, 4, False),
+        lambda: next_words(model, spelling, "", "", 5, 1, True),
+        lambda: writing("", 8, 1),
+        lambda: writing(LONG, 3, 2),
+        lambda: writing("The staff", 50, 3),
+        lambda: writing("The staff", 20, 4),
+        lambda: score(model, [LONG, "Good.", LONG[:99]], 3, True),
+        lambda: score(model, [f"Table {place} was dirty." for place in range(MAX_ROWS + 5)], None, False),
+        lambda: score(model, ["Great place!"] * 3, 5, False),
+    ]
+    assert len(model.vocabulary.encode(LONG)) > 2 * CHUNK
+    alone = [run_alone(model, make()) for make in makers]
+    assert run_together(model, [make() for make in makers]) == alone
+    assert run_together(model, [make() for make in reversed(makers)]) == alone[::-1]
+
+
+def test_long_rows_of_different_lengths_are_run_to_their_own_ends(model: LanguageModel) -> None:
+    rows = [[7] * length for length in (1, CHUNK, CHUNK + 1, 3 * CHUNK + 5)]
+
+    def advancing() -> Task[Advanced]:
+        advanced: Advanced = yield Advance(rows, model.initial_state(len(rows)))
+        return advanced
+
+    advanced = run_alone(model, advancing())
+    for place, row in enumerate(rows):
+        expected = model.advance(torch.tensor([row]), torch.tensor([len(row)]), model.initial_state(1))
+        assert torch.equal(advanced.log_probabilities[place], expected[0][0])
+        assert torch.equal(advanced.state[place], expected[1][0])
+
+
+def test_every_row_of_a_scoring_has_its_own_scores(model: LanguageModel) -> None:
+    rows = [[place + 7] * length for place, length in enumerate((2 * CHUNK + 3, 1, CHUNK))]
+
+    def scoring() -> Task[Scored]:
+        scored: Scored = yield Score(rows, model.initial_state(len(rows)), True)
+        return scored
+
+    scored = run_alone(model, scoring())
+    for place, row in enumerate(rows):
+        lengths = torch.tensor([len(row)])
+        expected = model.score(torch.tensor([row]), lengths, model.initial_state(1), True)
+        assert scored.log_probabilities[place] == expected[0][0].tolist()
+        assert scored.ranks[place] == expected[1][0].tolist()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda model: raising(model, 0),
+        lambda model: raising(model, 3),
+        asking_nonsense,
+        asking_for_a_token_that_is_none,
+    ],
+)
+def test_a_task_that_fails_fails_alone(tiny: LanguageModel, make: Callable[[LanguageModel], Task[None]]) -> None:
+    async def scenario() -> None:
+        async with running_engine(tiny) as engine:
+            neighbours = [engine.submit(counting(tiny, 10), 1) for _ in range(3)]
+            with pytest.raises(InternalError):
+                await engine.submit(make(tiny), 1)
+            assert [result for result, _ in await asyncio.gather(*neighbours)] == [10, 10, 10]
+            assert (await engine.submit(counting(tiny, 2), 1))[0] == 2
+            assert engine.admitted_rows == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_deadline_ends_a_task(tiny: LanguageModel) -> None:
+    async def scenario() -> None:
+        async with running_engine(tiny, seconds=0.2) as engine:
+            task = endless(tiny)
+            with pytest.raises(DeadlineExceeded):
+                await engine.submit(task, 1)
+            assert inspect.getgeneratorstate(task) == inspect.GEN_CLOSED
+            assert engine.admitted_rows == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_cancelled_task_frees_its_rows(tiny: LanguageModel) -> None:
+    async def scenario() -> None:
+        async with running_engine(tiny) as engine:
+            task = endless(tiny, 3)
+            future = engine.submit(task, 3)
+            await engine.submit(counting(tiny, 2), 1)
+            assert engine.admitted_rows == 3
+            future.cancel()
+            await asyncio.to_thread(eventually, lambda: engine.admitted_rows == 0)
+            assert inspect.getgeneratorstate(task) == inspect.GEN_CLOSED
+
+    asyncio.run(scenario())
+
+
+def test_what_is_too_much_is_refused_before_any_work(tiny: LanguageModel) -> None:
+    async def scenario() -> None:
+        async with running_engine(tiny, rows=10) as engine:
+            running = engine.submit(endless(tiny, 8), 8)
+            refused = counting(tiny, 1)
+            with pytest.raises(Overloaded) as refusal:
+                engine.submit(refused, 3)
+            assert refusal.value.headers["Retry-After"] == "1"
+            assert inspect.getgeneratorstate(refused) == inspect.GEN_CREATED
+            assert (await engine.submit(counting(tiny, 1), 2))[0] == 1
+            running.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_a_task_larger_than_the_limit_runs_when_nothing_else_does(tiny: LanguageModel) -> None:
+    async def scenario() -> None:
+        async with running_engine(tiny, rows=10) as engine:
+            assert (await engine.submit(counting(tiny, 1), 11))[0] == 1
+
+    asyncio.run(scenario())
+
+
+def test_closing_finishes_what_was_admitted_and_admits_no_more(tiny: LanguageModel) -> None:
+    async def scenario() -> None:
+        async with running_engine(tiny) as engine:
+            admitted = [engine.submit(counting(tiny, 50 + place), 1) for place in range(5)]
+        assert [result for result, _ in await asyncio.gather(*admitted)] == [50, 51, 52, 53, 54]
+        assert not engine.alive
+        with pytest.raises(NotReady):
+            engine.submit(counting(tiny, 1), 1)
+
+    asyncio.run(scenario())
+
+
+def test_an_engine_that_was_not_started_admits_nothing(tiny: LanguageModel) -> None:
+    engine = Engine(tiny, 10, 1.0)
+    with pytest.raises(NotReady):
+        engine.submit(counting(tiny, 1), 1)
+    engine.close()
+
+
+def test_nothing_starves(tiny: LanguageModel) -> None:
+    async def scenario() -> None:
+        async with running_engine(tiny) as engine:
+            others = [engine.submit(endless(tiny, 2), 2) for _ in range(33)]
+            others += [engine.submit(endless_scoring(tiny), 1) for _ in range(3)]
+            assert MAX_ROWS < 33 * 2
+            found, _ = await engine.submit(next_words(tiny, Spelling(tiny.vocabulary), "The", "", 5, None, False), 16)
+            assert len(found.words) == 5
+            asked = GenerationSettings(40, 5, SamplingSettings(), [], 1)
+            written, _ = await engine.submit(generate(tiny, "", None, asked), 40)
+            assert len(written.reviews) == 40
+            scored, _ = await engine.submit(score(tiny, ["great"] * MAX_ROWS, None, False), MAX_ROWS)
+            assert len(scored) == MAX_ROWS
+            for other in others:
+                assert not other.done()
+                other.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_the_time_in_the_queue_and_in_the_model_is_told(tiny: LanguageModel) -> None:
+    async def scenario() -> None:
+        async with running_engine(tiny) as engine:
+            loop = asyncio.get_running_loop()
+            before = loop.time()
+            _, timing = await engine.submit(counting(tiny, 5), 1)
+            assert 0 < timing.queue + timing.model <= 1000 * (loop.time() - before)
+            assert timing.queue >= 0
+            assert timing.model > 0
+
+    asyncio.run(scenario())

@@ -1,0 +1,170 @@
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from app.errors import StartupError
+from app.language_model import LanguageModel, load_language_model
+from tests.app.tiny_artifact import write_tiny_artifact
+
+ROWS, LENGTH = 32, 20
+
+
+def _remove_model(directory: Path) -> None:
+    (directory / "language_model.pt").unlink()
+
+
+def _remove_vocabulary(directory: Path) -> None:
+    (directory / "vocab.json").unlink()
+
+
+def _truncate(directory: Path) -> None:
+    content = (directory / "language_model.pt").read_bytes()
+    (directory / "language_model.pt").write_bytes(content[: len(content) // 2])
+
+
+def _fill_with_garbage(directory: Path) -> None:
+    (directory / "language_model.pt").write_bytes(b"no TorchScript archive" * 100)
+
+
+def _empty(directory: Path) -> None:
+    (directory / "language_model.pt").write_bytes(b"")
+
+
+def _change_vocabulary(directory: Path) -> None:
+    (directory / "vocab.json").write_bytes((directory / "vocab.json").read_bytes() + b"\n")
+
+
+def _change_format(directory: Path) -> None:
+    write_tiny_artifact(directory, format_version=2)
+
+
+def _drop_description(directory: Path) -> None:
+    module = torch.jit.load(str(directory / "language_model.pt"))
+    torch.jit.save(module, str(directory / "language_model.pt"))
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (_remove_model, "There is no .*language_model.pt"),
+        (_remove_vocabulary, "There is no .*vocab.json"),
+        (_truncate, "damaged"),
+        (_fill_with_garbage, "damaged"),
+        (_empty, "damaged"),
+        (_change_vocabulary, "not the vocabulary"),
+        (_change_format, "format version 2"),
+        (_drop_description, "not an artifact of this project"),
+    ],
+)
+def test_an_artifact_that_cannot_be_used_is_refused_with_advice(
+    tiny_artifact: Path, tmp_path: Path, damage: Callable[[Path], None], said: str
+) -> None:
+    directory = Path(shutil.copytree(tiny_artifact, tmp_path / "model"))
+    damage(directory)
+    with pytest.raises(StartupError, match=said) as refusal:
+        load_language_model(directory)
+    assert "python -m training export" in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StartupError, match="nowhere"):
+        load_language_model(tmp_path / "nowhere")
+
+
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
+def test_the_bytes_of_a_texts_tokens_are_the_text(model: LanguageModel, text: str) -> None:
+    tokens = model.vocabulary.encode(text)
+    assert b"".join(model.vocabulary.token_bytes[token] for token in tokens) == text.encode()
+    assert not model.vocabulary.special & set(tokens)
+
+
+def test_special_tokens_stand_for_no_text_and_no_text_spells_them(model: LanguageModel) -> None:
+    vocabulary = model.vocabulary
+    openings = [vocabulary.opening(stars) for stars in (None, 1, 2, 3, 4, 5)]
+    assert len({*openings, vocabulary.end}) == 7
+    assert {vocabulary.token_bytes[token] for token in vocabulary.special} == {b""}
+    assert not vocabulary.special & set(vocabulary.encode("<end> <stars:5> <stars:unknown>"))
+
+
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=40))
+def test_pre_tokens_are_the_text_in_parts(model: LanguageModel, text: str) -> None:
+    assert "".join(model.vocabulary.pre_tokens(text)) == text
+
+
+def test_words_keep_their_apostrophes_and_the_space_before_them(model: LanguageModel) -> None:
+    parts = model.vocabulary.pre_tokens("I don't like 12 of them...")
+    assert parts == ["I", " don't", " like", " 1", "2", " of", " them", "..."]
+
+
+@pytest.fixture(scope="module")
+def batch(model: LanguageModel) -> tuple[Tensor, Tensor, Tensor]:
+    """Tokens `[32, 20]`, lengths and states in the midst of something."""
+    generator = torch.Generator().manual_seed(5)
+    tokens = torch.randint(model.vocabulary.size, (ROWS, LENGTH), generator=generator)
+    lengths = torch.randint(1, LENGTH + 1, (ROWS,), generator=generator)
+    _, state = model.step(tokens[:, 0], model.initial_state(ROWS))
+    return tokens, lengths, state
+
+
+def test_a_step_gives_the_same_bits_alone_and_in_a_batch(
+    model: LanguageModel, batch: tuple[Tensor, Tensor, Tensor]
+) -> None:
+    tokens, _, state = batch
+    together = model.step(tokens[:, 1], state)
+    for row in range(ROWS):
+        alone = model.step(tokens[row : row + 1, 1], state[row : row + 1])
+        assert torch.equal(alone[0][0], together[0][row])
+        assert torch.equal(alone[1][0], together[1][row])
+
+
+def test_advancing_gives_the_same_bits_alone_without_padding(
+    model: LanguageModel, batch: tuple[Tensor, Tensor, Tensor]
+) -> None:
+    tokens, lengths, state = batch
+    together = model.advance(tokens, lengths, state)
+    for row, length in enumerate(lengths.tolist()):
+        alone = model.advance(tokens[row : row + 1, :length], lengths[row : row + 1], state[row : row + 1])
+        assert torch.equal(alone[0][0], together[0][row])
+        assert torch.equal(alone[1][0], together[1][row])
+
+
+def test_advancing_is_stepping_many_times(model: LanguageModel, batch: tuple[Tensor, Tensor, Tensor]) -> None:
+    tokens, _, state = batch
+    advanced = model.advance(tokens, torch.full((ROWS,), LENGTH), state)
+    for place in range(LENGTH):
+        log_probabilities, state = model.step(tokens[:, place], state)
+    assert torch.equal(advanced[0], log_probabilities)
+    assert torch.equal(advanced[1], state)
+
+
+def test_scoring_gives_the_same_bits_alone_and_as_stepping(
+    model: LanguageModel, batch: tuple[Tensor, Tensor, Tensor]
+) -> None:
+    tokens, lengths, state = batch
+    scores, ranks, _ = model.score(tokens, lengths, state, True)
+    for row, length in enumerate(lengths.tolist()):
+        alone = model.score(tokens[row : row + 1, :length], lengths[row : row + 1], state[row : row + 1], True)
+        assert torch.equal(alone[0][0], scores[row, :length])
+        assert torch.equal(alone[1][0], ranks[row, :length])
+    first_token = torch.zeros(ROWS, dtype=torch.long)
+    log_probabilities, after = model.step(first_token, state)
+    following, following_ranks, _ = model.score(tokens, lengths, after, True)
+    own = log_probabilities.gather(1, tokens[:, :1])
+    assert torch.equal(own, following[:, :1])
+    assert torch.equal((log_probabilities > own).sum(dim=1) + 1, following_ranks[:, 0])
+
+
+def test_probabilities_add_up_and_openings_are_never_predicted(
+    model: LanguageModel, batch: tuple[Tensor, Tensor, Tensor]
+) -> None:
+    log_probabilities, _ = model.step(batch[0][:, 1], batch[2])
+    assert log_probabilities.double().exp().sum(dim=1).tolist() == pytest.approx([1.0] * ROWS, rel=1e-5)
+    openings = [model.vocabulary.opening(stars) for stars in (None, 1, 2, 3, 4, 5)]
+    assert bool((log_probabilities[:, openings] == -torch.inf).all())
