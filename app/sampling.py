@@ -12,6 +12,8 @@ from torch import Tensor
 
 CANDIDATES = 1024
 """Tokens looked at before all of a row are sorted; the default settings rarely need more."""
+LOWEST_TEMPERATURE = 1e-6
+"""Below it float32 tells no more tokens apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +60,20 @@ def _sample_row(scores: Tensor, row: SamplingRow) -> int:
         scores = scores.index_copy(0, seen, scores[seen] * settings.repetition_penalty)
     if settings.temperature == 0.0:
         return int(scores.argmax())
-    probabilities = torch.softmax(scores / settings.temperature, dim=0)
+    # The most probable token at 0, so that the smallest temperature cannot send all of them to minus infinity.
+    probabilities = torch.softmax((scores - scores.max()) / max(settings.temperature, LOWEST_TEMPERATURE), dim=0)
     kept, tokens = _filtered(probabilities, settings)
-    cumulative = kept.cumsum(0)
+    # In double precision u < 1 stays below the sum, so that a token of probability 0 is never met.
+    cumulative = kept.double().cumsum(0)
     place = int(torch.searchsorted(cumulative, row.uniform * cumulative[-1], right=True))
-    chosen = min(place, len(kept) - 1)
-    return chosen if tokens is None else int(tokens[chosen])
+    return place if tokens is None else int(tokens[place])
 
 
 def _filtered(probabilities: Tensor, settings: SamplingSettings) -> tuple[Tensor, Tensor | None]:
     """Returns the probabilities that pass the filters and their tokens, or None where every token is kept in place."""
     if settings.top_k == 0 and settings.top_p == 1.0 and settings.min_p == 0.0:
         return probabilities, None
-    wanted = min(CANDIDATES, len(probabilities))
+    wanted = min(max(CANDIDATES, settings.top_k), len(probabilities))
     kept, tokens = torch.topk(probabilities, wanted)
     count = _kept(kept, settings)
     if count == wanted < len(probabilities) and count != settings.top_k:
@@ -82,7 +85,7 @@ def _filtered(probabilities: Tensor, settings: SamplingSettings) -> tuple[Tensor
 def _kept(ordered: Tensor, settings: SamplingSettings) -> int:
     """How many of the most probable tokens, in falling order, pass every filter; one always does."""
     if settings.top_k:
-        ordered = ordered[: settings.top_k]
+        ordered = ordered[: min(settings.top_k, len(ordered))]
     passing = ordered >= settings.min_p * ordered[0]
     if settings.top_p < 1.0:
         # top-p is a share of what top-k has left, as in other samplers.
