@@ -60,6 +60,10 @@ class Spelling:
         self._by_bytes = sorted((text, token) for token, text in enumerate(vocabulary.token_bytes) if text)
         self._token_of = dict(self._by_bytes)
 
+    def token_of(self, text: bytes) -> int | None:
+        """The token that stands for exactly these bytes."""
+        return self._token_of.get(text)
+
     def starting_with(self, typed: bytes) -> list[int]:
         """Tokens whose bytes begin with all of `typed`."""
         start = bisect_left(self._by_bytes, (typed,))
@@ -77,8 +81,11 @@ def _mask(values: Iterator[bool]) -> Tensor:
 
 
 def _kind(token: bytes) -> str:
-    """What a token is part of: `word`, ` word` (with its leading space), `'word`, `mark`, ` mark`, ` ` (the space alone),
-    `byte` (the inside of a character), or `` (digits, white space and special tokens)."""
+    """What a token is part of.
+
+    `word`, ` word` (with its leading space), `'word`, `mark`, ` mark`, ` ` (the space alone), `byte` (the inside of a
+    character), or nothing of these (digits, white space and special tokens).
+    """
     space, rest = (" ", token[1:]) if token.startswith(b" ") else ("", token)
     if not rest:
         return space
@@ -166,6 +173,8 @@ def _split_prefix(parts: list[str]) -> tuple[str, str]:
     """Splits what is typed, as in "ice-cr", into what is complete and the beginning of a word or mark."""
     if len(parts) > 1 and parts[-1] in APOSTROPHES and _is_letter(parts[-2][-1]):
         parts = [*parts[:-2], parts[-2] + parts[-1]]  # "don'" is the beginning of a word
+    if len(parts) > 1 and not _is_letter(parts[-1][0]):
+        parts = [*parts, ""]  # after "ice-" comes another word
     return "".join(parts[:-1]), parts[-1] if parts else ""
 
 
@@ -175,7 +184,8 @@ def _split_context(text: str, complete: str, prefix: str) -> tuple[str, tuple[st
     With a prefix it is known which; a single space at the end of the text is the next word's own.
     """
     if complete:
-        return text + complete, ("",)
+        context, spaced = _split_context(text, "", complete)
+        return context + spaced[0] + complete, ("",)
     if text.endswith(" "):
         return text.removesuffix(" "), (" ",)
     if not text or text[-1].isspace() or (prefix and not _is_letter(prefix[0])):
@@ -194,6 +204,7 @@ class _Search:
         self._vocabulary, self._spelling, self._spaced, self._k = model.vocabulary, spelling, spaced, k
         self._typed = (spaced[0] + prefix).encode() if prefix else b""
         self._punctuation = punctuation
+        self._kinds = {"word", "mark"} if punctuation else {"word"}
         self._order = itertools.count()
         # Words that are complete, and the best child not yet taken of every spelling extended so far.
         self._heap: list[tuple[float, int, str | tuple[_Children, int, _Node]]] = []
@@ -267,13 +278,16 @@ class _Search:
         if not self._covers(text):
             typed = self._typed[len(text) :]
             children = _Children(node, log_probabilities, allowed, state)
-            within = (token for token in self._spelling.within(typed) if allowed[token])
+            # What was typed is one word or mark whatever its tokens are: only what goes beyond it must be `allowed`.
             self._uncovered += [
-                children.make(token, float(log_probabilities[token]), self._vocabulary) for token in within
+                children.make(token, float(log_probabilities[token]), self._vocabulary)
+                for token in self._spelling.within(typed)
             ]
             covering = torch.zeros_like(allowed)
             covering[self._spelling.starting_with(typed)] = True
             allowed = allowed & covering
+            if (exactly := self._spelling.token_of(typed)) is not None:
+                allowed[exactly] = True
             before = math.exp(node.log_probability) if node else 1.0
             self._covered_probability += before * float(log_probabilities[allowed].double().exp().sum())
         self._push_child(_Children(node, log_probabilities, allowed, state), 0)
@@ -288,7 +302,9 @@ class _Search:
         except UnicodeDecodeError:  # ends inside a character
             return
         word = text.removeprefix(" ")
-        if not word or self._vocabulary.encode(text) != list(node.tokens):
+        if _kind(word.encode()) not in self._kinds or len(self._vocabulary.pre_tokens(text)) > 1:
+            return
+        if self._vocabulary.encode(text) != list(node.tokens):
             return
         ends = float(log_probabilities[~going_on].double().exp().sum())
         if ends > 0.0:
