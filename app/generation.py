@@ -47,7 +47,10 @@ def _nobody(index: int, text: str, reason: FinishReason | None) -> None:
 
 
 class _Text:
-    """The text of a review as it grows: whole characters only, and nothing that may become a stop string."""
+    """The text of a review as it grows: whole characters only, and nothing that may become a stop string.
+
+    Of a character that the end of the review cuts, nothing is told.
+    """
 
     def __init__(self, stop: Sequence[str]) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -56,9 +59,9 @@ class _Text:
         self.text = ""
         self.stopped = False
 
-    def add(self, piece: bytes, final: bool = False) -> None:
+    def add(self, piece: bytes) -> None:
         searched_from = max(0, len(self.text) - max(map(len, self._stop), default=0))
-        self.text += self._decoder.decode(piece, final)
+        self.text += self._decoder.decode(piece)
         places = [place for stop in self._stop if (place := self.text.find(stop, searched_from)) >= 0]
         if places:
             self.text, self.stopped = self.text[: min(places)], True
@@ -101,7 +104,7 @@ class _Row:
             piece = piece.removeprefix(b" ")
         ended = token == model.vocabulary.end
         last = ended or len(self.log_probabilities) == self.settings.max_tokens
-        self.text.add(piece, final=last)
+        self.text.add(piece)
         if self.text.stopped:
             self.reason = "stop"
         elif last:
