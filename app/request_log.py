@@ -90,13 +90,14 @@ class RequestLog:
         self._changed = threading.Condition()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="request-log", daemon=True)
+        self._being_written = 0
         self.written = 0
         self.dropped = 0
         self.error: str | None = None
 
     @property
     def waiting(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting) + self._being_written
 
     def start(self) -> None:
         self._thread.start()
@@ -123,6 +124,7 @@ class RequestLog:
     def _work(self) -> None:
         while batch := self._take():
             self._write(batch)
+            self._being_written = 0
 
     def _take(self) -> list[dict[str, Any]]:
         """The next rows to write; none when the log is closed and empty."""
@@ -130,7 +132,7 @@ class RequestLog:
             self._changed.wait_for(lambda: self._waiting or self._closing.is_set())
         self._closing.wait(FLUSH_SECONDS)
         with self._changed:
-            count = min(BATCH_ROWS, len(self._waiting))
+            count = self._being_written = min(BATCH_ROWS, len(self._waiting))
             return [asdict(self._waiting.popleft()) for _ in range(count)]
 
     def _write(self, batch: list[dict[str, Any]]) -> None:
