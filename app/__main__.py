@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import socket
 import sys
 
 import uvicorn
@@ -11,19 +12,25 @@ from app.errors import StartupError
 from app.main import create_app
 from app.settings import Settings
 
+logger = logging.getLogger(__name__)
+
 
 def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     try:
         settings = Settings()
         app = create_app(settings)
+        listener = _listen(settings)
     except ValidationError as error:
         return _fail("; ".join(f"{_variable(e['loc'])}: {e['msg']}" for e in error.errors()) + ".")
     except StartupError as error:
         return _fail(str(error))
+    port = listener.getsockname()[1]
+    logger.info("listening on http://%s:%d, which describes itself at /docs", settings.host, port)
     # uvicorn raises the signal that stopped it again once it is done; an orderly end is no failure.
-    signal.signal(signal.SIGTERM, lambda *_: None)
-    uvicorn.run(
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, lambda *_: None)
+    config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
@@ -31,7 +38,21 @@ def main() -> int:
         server_header=False,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
-    return 0
+    server = uvicorn.Server(config)
+    server.run(sockets=[listener])
+    return 0 if server.started else 1
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """Takes the port before uvicorn does, as uvicorn would tell of a port in use among lines of its own."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        raise StartupError(
+            f"{settings.host} port {settings.port} cannot be listened on ({error.strerror}); "
+            "set REVIEW_LM_HOST and REVIEW_LM_PORT to an address and a port that are free."
+        ) from None
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

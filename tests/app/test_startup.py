@@ -1,0 +1,75 @@
+"""`python -m app` where it cannot start: one sentence, no traceback, a status that says so."""
+
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.app.support import service_process
+
+
+def _missing_artifact(tmp_path: Path, _: Path) -> dict[str, str]:
+    return {"REVIEW_LM_MODEL_DIRECTORY": str(tmp_path / "nowhere")}
+
+
+def _truncated_artifact(tmp_path: Path, artifact: Path) -> dict[str, str]:
+    directory = Path(shutil.copytree(artifact, tmp_path / "model"))
+    content = (directory / "language_model.pt").read_bytes()
+    (directory / "language_model.pt").write_bytes(content[:5000])
+    return {"REVIEW_LM_MODEL_DIRECTORY": str(directory)}
+
+
+def _other_vocabulary(tmp_path: Path, artifact: Path) -> dict[str, str]:
+    directory = Path(shutil.copytree(artifact, tmp_path / "model"))
+    (directory / "vocab.json").write_text("{}")
+    return {"REVIEW_LM_MODEL_DIRECTORY": str(directory)}
+
+
+def _unwritable_log(tmp_path: Path, artifact: Path) -> dict[str, str]:
+    (tmp_path / "logs").write_text("a file where the folder should be")
+    database = f"sqlite:///{tmp_path}/logs/requests.sqlite3"
+    return {"REVIEW_LM_MODEL_DIRECTORY": str(artifact), "DATABASE_URL": database}
+
+
+Attempts = dict[str, tuple[Path, "subprocess.Popen[bytes]"]]
+CASES: dict[str, tuple[Callable[[Path, Path], dict[str, str]], str]] = {
+    "missing artifact": (_missing_artifact, "There is no"),
+    "truncated artifact": (_truncated_artifact, "is damaged"),
+    "other vocabulary": (_other_vocabulary, "is not the vocabulary"),
+    "unwritable log": (_unwritable_log, "set DATABASE_URL"),
+    "port that is no number": (lambda *_: {"REVIEW_LM_PORT": "abc"}, "REVIEW_LM_PORT"),
+    "unknown value": (lambda *_: {"REVIEW_LM_LOG_BODIES": "some"}, "REVIEW_LM_LOG_BODIES"),
+}
+
+
+@pytest.fixture(scope="module")
+def attempts(tmp_path_factory: pytest.TempPathFactory, tiny_artifact: Path) -> Iterator[Attempts]:
+    """One process a case, all started at once; where each prints, and the process."""
+    started = {}
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for name in (*CASES, "port in use"):
+            directory = tmp_path_factory.mktemp("startup")
+            in_use = {"REVIEW_LM_MODEL_DIRECTORY": str(tiny_artifact), "REVIEW_LM_PORT": port}
+            variables = CASES[name][0](directory, tiny_artifact) if name in CASES else in_use
+            started[name] = directory, service_process(directory, **variables)
+        yield started
+        for _, process in started.values():
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [*((name, said) for name, (_, said) in CASES.items()), ("port in use", "cannot be listened on")]
+)
+def test_a_service_that_cannot_start_says_why_in_one_sentence(attempts: Attempts, name: str, said: str) -> None:
+    directory, process = attempts[name]
+    assert process.wait(120) == 1
+    output = (directory / "output").read_text()
+    assert said in output
+    assert output.startswith("error: ")
+    assert output.count("\n") == 1
+    assert output.endswith(".\n")
