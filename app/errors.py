@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
+from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
@@ -99,6 +100,10 @@ class DeadlineExceeded(Problem):
     description = "The answer was not ready within the time that `GET /model` shows."
 
 
+MODEL_PROBLEMS = (Unauthorized, BodyTooLarge, InvalidRequest, Overloaded, InternalError, NotReady, DeadlineExceeded)
+"""What a route that asks the model can answer with."""
+
+
 def documented(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
     """The entries of the OpenAPI page for the problems a route can answer with."""
     return {problem.status: {"description": problem.description, "content": _content(problem)} for problem in problems}
@@ -115,6 +120,20 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
+    _describe_problems(app)
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """Adds the schemas that `documented` refers to, as FastAPI knows only those of its own media type."""
+    generated = app.openapi
+    _, problems = models_json_schema([(ProblemDetails, "serialization")], ref_template="#/components/schemas/{model}")
+
+    def openapi() -> dict[str, Any]:
+        page = generated()
+        page["components"]["schemas"] |= problems["$defs"]
+        return page
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
 
 def _on_problem(_: Request, problem: Exception) -> Response:
@@ -145,7 +164,10 @@ def _advice(error: Any) -> str:
 
 def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    titles = {404: "not-found", 405: "method-not-allowed", 400: "bad-request"}
+    if error.status_code == 400:  # FastAPI's word for a body that the JSON parser gave up on
+        problem = "The body is not JSON in UTF-8, or is nested too deeply, or holds too long a number"
+        return InvalidRequest(f"body: {problem}", errors=[FieldProblem(field="body", problem=problem)]).response()
+    titles = {404: "not-found", 405: "method-not-allowed"}
     details = ProblemDetails(
         type=f"/problems/{titles.get(error.status_code, 'http-error')}",
         title=str(error.detail),

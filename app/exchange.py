@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.calls import Timing
@@ -76,6 +77,8 @@ class ExchangeMiddleware:
             self._check_key(headers, exchange.path)
             exchange.request_body = await self._read_body(receive, headers)
             await self._app(scope, _replayed(exchange.request_body, receive), send)
+        except ClientDisconnect:
+            logger.info("the client of request %s left before it had sent all of it", exchange.request_id)
         except Problem as problem:
             await problem.response()(scope, receive, send)
         except Exception:
@@ -103,6 +106,8 @@ class ExchangeMiddleware:
         more = True
         while more and max(size, len(body)) <= limit:
             message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
             body += message.get("body", b"")
             more = message.get("more_body", False)
         if max(size, len(body)) > limit:
@@ -129,7 +134,7 @@ class ExchangeMiddleware:
         return Entry(
             time=exchange.time,
             request_id=exchange.request_id,
-            route=exchange.path[:200],
+            route=_without_nul(exchange.path)[:200],
             status=exchange.status,
             latency_ms=round(exchange.latency_ms, 3),
             queue_ms=round(exchange.timing.queue, 3),
@@ -157,5 +162,9 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
 
 
 def _as_text(body: bytes) -> str:
+    return _without_nul(body.decode("utf-8", "replace"))
+
+
+def _without_nul(text: str) -> str:
     # PostgreSQL takes no NUL in a text, and a database that refuses a row would hold up all that follow.
-    return body.decode("utf-8", "replace").replace("\x00", "\ufffd")
+    return text.replace("\x00", "\ufffd")

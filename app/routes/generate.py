@@ -10,16 +10,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response, StreamingResponse
 
 from app.calls import Timing
-from app.errors import (
-    BodyTooLarge,
-    DeadlineExceeded,
-    InvalidRequest,
-    NotReady,
-    Overloaded,
-    Problem,
-    Unauthorized,
-    documented,
-)
+from app.errors import MODEL_PROBLEMS, Problem, documented
 from app.exchange import Exchange
 from app.generation import FinishReason, Generation, GenerationSettings, generate
 from app.sampling import SamplingSettings
@@ -34,7 +25,7 @@ router = APIRouter(tags=["model"])
     response_model=GenerateResponse,
     responses={
         200: {"content": {"text/event-stream": {"example": 'data: {"index": 0, "text": " great"}\n\n'}}},
-        **documented(Unauthorized, BodyTooLarge, InvalidRequest, Overloaded, NotReady, DeadlineExceeded),
+        **documented(*MODEL_PROBLEMS),
     },
 )
 async def write_reviews(

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from app.errors import BodyTooLarge, DeadlineExceeded, InvalidRequest, NotReady, Overloaded, Unauthorized, documented
+from app.errors import MODEL_PROBLEMS, documented
 from app.next_word import BATCH, next_words
 from app.schemas import NextWordRequest, NextWordResponse, NextWordUsage, Suggestion
 from app.service import CurrentExchange, CurrentService, require_at_most
@@ -10,12 +10,7 @@ from app.service import CurrentExchange, CurrentService, require_at_most
 router = APIRouter(tags=["model"])
 
 
-@router.post(
-    "/next-word",
-    responses=documented(
-        Unauthorized, BodyTooLarge, InvalidRequest, Overloaded, NotReady, DeadlineExceeded
-    ),
-)  # fmt: skip
+@router.post("/next-word", responses=documented(*MODEL_PROBLEMS))
 async def next_word(request: NextWordRequest, service: CurrentService, exchange: CurrentExchange) -> NextWordResponse:
     """Suggests the `k` most probable next words after `text`, those that begin with `prefix` if there is one."""
     require_at_most("text", len(request.text), service.settings.max_characters, "characters")

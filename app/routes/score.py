@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from app.errors import BodyTooLarge, DeadlineExceeded, InvalidRequest, NotReady, Overloaded, Unauthorized, documented
+from app.errors import MODEL_PROBLEMS, documented
 from app.schemas import Score, ScoreRequest, ScoreResponse, ScoreUsage, TokenScore
 from app.scoring import ScoredText, bits_per_character, perplexity, score
 from app.service import CurrentExchange, CurrentService, require_at_most
@@ -12,7 +12,7 @@ router = APIRouter(tags=["model"])
 
 @router.post(
     "/score",
-    responses=documented(Unauthorized, BodyTooLarge, InvalidRequest, Overloaded, NotReady, DeadlineExceeded),
+    responses=documented(*MODEL_PROBLEMS),
     response_model_exclude_none=True,
 )
 async def score_texts(request: ScoreRequest, service: CurrentService, exchange: CurrentExchange) -> ScoreResponse:
