@@ -8,10 +8,9 @@ COPY pyproject.toml README.md ./
 # The dependencies before the code: a change of the code then rebuilds in seconds.
 RUN mkdir app && touch app/__init__.py && /venv/bin/pip install --quiet --no-cache-dir . \
     && /venv/bin/pip uninstall --quiet --yes review-lm pip \
-    # Headers, tests and the C++ compiler's half of torch serve nobody here.
-    && rm -rf /venv/lib/python3.11/site-packages/torch/include /venv/lib/python3.11/site-packages/torch/share \
-        /venv/lib/python3.11/site-packages/torch/bin /venv/lib/python3.11/site-packages/torch/testing/_internal/data \
-    && find /venv -name '*.a' -delete
+    # Headers, torch's own tests and its compilers serve nobody here; torch_shm_manager it insists on.
+    && cd /venv/lib/python3.11/site-packages/torch \
+    && rm -rf include share test && find bin -mindepth 1 ! -name torch_shm_manager -delete
 
 FROM python:3.11-slim-bookworm
 RUN useradd --system --uid 10001 --no-create-home review-lm \
