@@ -62,8 +62,9 @@ def export(checkpoint: Path, corpus: Path, destination: Path, about_data: str, r
         **{key: metrics[key] for key in ("model", "created", "network", "parameters", "vocabulary_size", "quality")},
         "training_data": about_data,
     }
+    extra_files = {DESCRIPTION_FILE: json.dumps(description)}
     destination.mkdir(parents=True, exist_ok=True)
-    _replace(destination / MODEL_FILE, lambda path: module.save(str(path), {DESCRIPTION_FILE: json.dumps(description)}))
+    _replace(destination / MODEL_FILE, lambda path: module.save(str(path), _extra_files=extra_files))
     _replace(destination / VOCABULARY_FILE, lambda path: path.write_bytes(vocabulary))
     _replace(destination / METRICS_FILE, lambda path: path.write_text(json.dumps(metrics, indent=2) + "\n"))
     _replace(destination / CARD_FILE, lambda path: path.write_text(model_card(metrics)))
