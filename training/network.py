@@ -16,7 +16,11 @@ class NetworkOptions(BaseModel):
     cell: CellName = Field("lstm", description="recurrent cell")
     activation: ActivationName = Field("tanh", description="activation function of the Elman cell")
     embedding: int = Field(256, ge=1, description="numbers that stand for a token, shared by input and output")
-    hidden: int = Field(512, ge=1, description="hidden units of each recurrent layer")
+    # Vector instructions round σ and tanh otherwise than the scalar code that takes what is left over. A multiple of
+    # the widest (two AVX-512 registers) leaves nothing over, and a served row has the same bits in a batch as alone.
+    hidden: int = Field(
+        512, ge=32, multiple_of=32, description="hidden units of each recurrent layer, a multiple of 32"
+    )
     layers: int = Field(1, ge=1, le=8, description="recurrent layers")
     dropout: float = Field(0.0, ge=0, lt=1, description="share of the units dropped before and after the recurrence")
 
