@@ -107,8 +107,9 @@ def _json_lines(stream: IO[bytes], path: Path) -> Iterator[tuple[int, Parse]]:
 
 
 def _from_json(line: bytes) -> Review:
+    text = _utf8(line)
     try:
-        record = json.loads(_utf8(line))
+        record = json.loads(text)
     except (ValueError, RecursionError):  # not only JSONDecodeError: a number may have too many digits for Python
         raise DamagedRecord("not JSON") from None
     if not isinstance(record, dict) or "text" not in record:
@@ -149,11 +150,10 @@ def _from_plain(line: bytes) -> Review:
 
 
 def _parquet_rows(stream: IO[bytes], path: Path) -> Iterator[tuple[int, Parse]]:
-    with tempfile.TemporaryFile() as seekable:
+    with tempfile.TemporaryFile() as copy:
         if path.suffix in _COMPRESSIONS:  # Parquet is read from its end, where a compressed stream cannot start
-            shutil.copyfileobj(stream, seekable)
-            stream = seekable
-        table = pyarrow.parquet.ParquetFile(stream)
+            shutil.copyfileobj(stream, copy)
+        table = pyarrow.parquet.ParquetFile(copy if path.suffix in _COMPRESSIONS else stream)
         names = table.schema_arrow.names
         if "text" not in names:
             raise _not_reviews(path, f"it has no column `text`, only {', '.join(names)}")
