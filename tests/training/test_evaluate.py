@@ -21,7 +21,7 @@ from training.evaluate import (
 )
 from training.network import Network, NetworkOptions
 from training.reviews import Review
-from training.vocabulary import END, OPENINGS, UNKNOWN_RATING
+from training.vocabulary import END, UNKNOWN_RATING
 
 
 @pytest.fixture(scope="module")
@@ -117,10 +117,3 @@ def test_a_split_measures_as_the_reviews_it_was_made_of(
     openings = [int(one.tokens[0]) for one in from_split]
     assert openings == [record["stars"] or UNKNOWN_RATING if rated else UNKNOWN_RATING for record in records[200:270]]
     assert all(int(one.tokens[-1]) == END for one in from_split)
-
-
-def test_openings_are_never_predicted(network: Network) -> None:
-    projected, _ = network(torch.tensor([[3], [50]]), network.initial_state(1))
-    log_probabilities = network.log_probabilities(projected)
-    assert torch.all(log_probabilities[..., list(OPENINGS)] == -torch.inf)
-    torch.testing.assert_close(log_probabilities.exp().sum(-1), torch.ones(2, 1))

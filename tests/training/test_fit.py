@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from tests.reviews import made_up_reviews, write_json_lines
-from training.corpus import Split, corpus_vocabulary, prepare_corpus
+from training.corpus import ReviewStreams, Split, corpus_vocabulary, prepare_corpus
 from training.errors import TrainingError
 from training.evaluate import evaluate, measurable_split, network_scorer
 from training.fit import CHECKPOINT_FILE, LOG_FILE, Fit, FitOptions, fit, load_network, read_checkpoint
+from training.softmax import full_softmax
 
 
 def options(**changes: Any) -> FitOptions:
@@ -67,6 +68,17 @@ def test_a_resumed_run_is_the_unbroken_run_to_the_bit(corpus: Path, tmp_path: Pa
 def test_the_same_seed_trains_the_same_and_another_does_not(corpus: Path) -> None:
     first, second, other = (train(Fit(options(seed=seed), corpus), 3) for seed in (1, 1, 2))
     assert first == second != other
+
+
+def test_the_state_is_carried_from_batch_to_batch(corpus: Path) -> None:
+    run = Fit(options(negatives=0, steps=5, learning_rate=1e-12), corpus)  # too slow to change the weights
+    first, second = itertools.islice(ReviewStreams(run.train_split, 4, 5, 0.3, seed=1), 2)
+    _, loss = train(run, 2)
+    projected, state = run.network(torch.cat([first.inputs, second.inputs]), run.network.initial_state(4))
+    counted = second.targets >= 0
+    expected = full_softmax(projected[5:][counted], second.targets[counted], run.network.embedding, run.network.bias)
+    assert loss == pytest.approx(expected.item(), abs=1e-5)
+    torch.testing.assert_close(run.state, state)
 
 
 def test_progress_goes_by_tokens_or_by_minutes_whatever_is_further(corpus: Path) -> None:
