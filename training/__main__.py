@@ -9,11 +9,13 @@ from typing import Any
 import torch
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_settings import BaseSettings, CliApp, CliPositionalArg, CliSubCommand, SettingsConfigDict, SettingsError
+from tokenizers import Tokenizer
 
 from training.corpus import Split, corpus_vocabulary, prepare_corpus
 from training.errors import TrainingError
 from training.evaluate import (
     Evaluation,
+    Scorer,
     artifact_scorer,
     evaluate,
     measurable_reviews,
@@ -144,31 +146,39 @@ def _train(options: TrainOptions) -> None:
         FitOptions(**{name: getattr(options, name) for name in FitOptions.model_fields}),
         options.corpus,
         options.run,
-        options.resume,
-        options.save_minutes,
+        resume=options.resume,
+        save_minutes=options.save_minutes,
     )
     print(f"Trained {finished.tokens:,} tokens in {finished.seconds / 60:.1f} minutes: {options.run / CHECKPOINT_FILE}")
 
 
 def _evaluate(options: Evaluate) -> None:
-    if options.artifact:
-        module, tokenizer = load_artifact(options.artifact)
-        scorer = artifact_scorer(module)
-    else:
-        tokenizer = corpus_vocabulary(options.corpus)
-        scorer = network_scorer(load_network(options.run / CHECKPOINT_FILE)[0])
+    scorer, tokenizer = _scorer(options)
     rated = not options.hide_ratings
     summary = ReadingSummary()
     if options.files:
         reviews = (review for path in options.files for review in read_reviews(path, summary, progress=False))
         measured, total = measurable_reviews(reviews, tokenizer, rated), None
     else:
+        if corpus_vocabulary(options.corpus).to_str() != tokenizer.to_str():
+            raise TrainingError(f"{options.corpus} was prepared with another vocabulary than {options.artifact} has.")
         split = Split(options.corpus, options.split)
-        measured, total = measurable_split(split, corpus_vocabulary(options.corpus), rated), len(split)
+        measured, total = measurable_split(split, tokenizer, rated), len(split)
     evaluation = evaluate(scorer, measured, total, "evaluating")
     _show(evaluation)
     if options.json_file:
         options.json_file.write_text(json.dumps(evaluation.as_dict(), indent=2) + "\n")
+
+
+def _scorer(options: Evaluate) -> tuple[Scorer, Tokenizer]:
+    if options.artifact:
+        module, tokenizer = load_artifact(options.artifact)
+        return artifact_scorer(module), tokenizer
+    network, _ = load_network(options.run / CHECKPOINT_FILE)
+    tokenizer = corpus_vocabulary(options.corpus)
+    if tokenizer.get_vocab_size() != network.vocabulary_size:
+        raise TrainingError(f"{options.run} was trained on another vocabulary than {options.corpus} holds.")
+    return network_scorer(network), tokenizer
 
 
 def _show(evaluation: Evaluation) -> None:
@@ -190,7 +200,8 @@ def _export(options: ExportOptions) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; whatever a user can put right ends in one sentence and status 1."""
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
+    if "OMP_NUM_THREADS" not in os.environ:  # torch heeds it; by itself it takes a thread per core
+        torch.set_num_threads(os.cpu_count() or 1)
     try:
         CliApp.run(CommandLine, cli_args=arguments)
     except TrainingError as error:
