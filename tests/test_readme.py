@@ -70,8 +70,8 @@ def _quality() -> str:
         f"| bits per character | **{test['bits_per_character']:.3f}** |\n"
         f"| perplexity per word | {test['perplexity_per_word']:.1f} |\n"
         f"| perplexity per token | {test['perplexity_per_token']:.1f} |\n\n"
-        f"It was trained on {metrics['corpus']['train']['reviews']:,} reviews for {training['seconds'] / 60:.0f} minutes on two "
-        "CPU cores, without a GPU."
+        f"It was trained on {metrics['corpus']['train']['reviews']:,} reviews "
+        f"for {training['seconds'] / 60:.0f} minutes on two CPU cores, without a GPU."
     )
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -135,10 +136,7 @@ def _prepare(options: PrepareOptions) -> None:
     print(f"{'split':<6} {'reviews':>10} {'words':>14} {'tokens':>14}")
     for split, sizes in summary["splits"].items():
         print(f"{split:<6} {sizes['reviews']:>10,} {sizes['words']:>14,} {sizes['tokens']:>14,}")
-    for reason, count in summary["skipped"].items():
-        print(f"skipped {count:,}: {reason}")
-    for line in summary["first_skipped"]:
-        print(f"  {line}")
+    _show_skipped(summary["skipped"], summary["first_skipped"])
 
 
 def _train(options: TrainOptions) -> None:
@@ -166,6 +164,7 @@ def _evaluate(options: Evaluate) -> None:
         measured, total = measurable_split(split, tokenizer, rated), len(split)
     evaluation = evaluate(scorer, measured, total, "evaluating")
     _show(evaluation)
+    _show_skipped(summary.skipped, summary.shown)
     if options.json_file:
         options.json_file.write_text(json.dumps(evaluation.as_dict(), indent=2) + "\n")
 
@@ -179,6 +178,13 @@ def _scorer(options: Evaluate) -> tuple[Scorer, Tokenizer]:
     if tokenizer.get_vocab_size() != network.vocabulary_size:
         raise TrainingError(f"{options.run} was trained on another vocabulary than {options.corpus} holds.")
     return network_scorer(network), tokenizer
+
+
+def _show_skipped(skipped: Mapping[str, int], first: list[str]) -> None:
+    for reason, count in skipped.items():
+        print(f"skipped {count:,}: {reason}")
+    for line in first:
+        print(f"  {line}")
 
 
 def _show(evaluation: Evaluation) -> None:

@@ -132,8 +132,7 @@ class ServedNetwork(nn.Module):
         self.register_buffer("embedding", embedding)
         self.register_buffer("embedding_scale", scale)
         self.register_buffer("output_scale", scale.t().contiguous())
-        # Openings are given, never predicted.
-        self.register_buffer("bias", (network.bias + network.opening_mask).detach())
+        self.register_buffer("bias", network.output_bias.detach())
         self.cells = nn.ModuleList(_quantized_cell(cell, network.options.activation) for cell in network.cells)
         self.projection = QuantizedLinear(network.projection.weight, network.projection.bias)
         self.state_size = sum(network.state_sizes)

@@ -105,7 +105,7 @@ class Fit:
                 projected.flatten(0, 1).index_select(0, counted),
                 targets[counted],
                 self.network.embedding,
-                self.network.bias,
+                self.network.output_bias,
             )
         if not math.isfinite(value := loss.item()):
             raise TrainingError(
@@ -195,6 +195,8 @@ def fit(
     if checkpoint.exists() and not resume:
         raise TrainingError(f"{run} holds a run already; add --resume to go on with it, or give another --run.")
     training = Fit.load(checkpoint, corpus) if resume and checkpoint.exists() else Fit(options, corpus)
+    if training.progress >= 1:
+        return training
     bar = tqdm(total=100, unit="%", desc="training", disable=None if progress else True,
                bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining} {postfix}")  # fmt: skip
     with bar, (run / LOG_FILE).open("a") as log:

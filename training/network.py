@@ -45,7 +45,6 @@ class Network(nn.Module):
         self.state_sizes = [cell.state_size for cell in cells]
         self.projection = nn.Linear(options.hidden, options.embedding)
         self.dropout = nn.Dropout(options.dropout)
-        # Openings are given, never predicted: their probability is 0 in evaluation and serving alike.
         self.register_buffer("opening_mask", torch.zeros(vocabulary_size), persistent=False)
         self.opening_mask[list(OPENINGS)] = -torch.inf
 
@@ -67,7 +66,12 @@ class Network(nn.Module):
             states.append(after)
         return self.projection(outputs), torch.cat(states, dim=1)
 
+    @property
+    def output_bias(self) -> Tensor:
+        """The softmax's bias `[V]`, minus infinity for openings, which are given and never predicted."""
+        return self.bias + self.opening_mask
+
     def log_probabilities(self, projected: Tensor) -> Tensor:
         """Turns projected hidden states `[..., E]` into natural log-probabilities of the next token `[..., V]`."""
-        logits = nn.functional.linear(projected, self.embedding, self.bias + self.opening_mask)
+        logits = nn.functional.linear(projected, self.embedding, self.output_bias)
         return torch.log_softmax(logits.float(), dim=-1)

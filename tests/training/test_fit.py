@@ -76,7 +76,9 @@ def test_the_state_is_carried_from_batch_to_batch(corpus: Path) -> None:
     _, loss = train(run, 2)
     projected, state = run.network(torch.cat([first.inputs, second.inputs]), run.network.initial_state(4))
     counted = second.targets >= 0
-    expected = full_softmax(projected[5:][counted], second.targets[counted], run.network.embedding, run.network.bias)
+    expected = full_softmax(
+        projected[5:][counted], second.targets[counted], run.network.embedding, run.network.output_bias
+    )
     assert loss == pytest.approx(expected.item(), abs=1e-5)
     torch.testing.assert_close(run.state, state)
 
@@ -184,3 +186,10 @@ def test_a_damaged_checkpoint_is_refused(corpus: Path, checkpoint: Path, damage:
 def test_a_missing_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="run `python -m training train` first"):
         load_network(tmp_path / CHECKPOINT_FILE)
+
+
+def test_a_finished_run_that_is_resumed_stays_as_it_is(corpus: Path, tmp_path: Path) -> None:
+    finished = fit(options(epochs=0.01), corpus, tmp_path, resume=False, save_minutes=1, progress=False)
+    again = fit(options(), corpus, tmp_path, resume=True, save_minutes=1, progress=False)
+    assert again.updates == finished.updates
+    assert len((tmp_path / LOG_FILE).read_text().splitlines()) == 1
