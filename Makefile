@@ -2,8 +2,6 @@
 PORT ?= 8000
 PYTHON ?= python3
 BIN := .venv/bin
-# torch comes from PyTorch's own CPU index: the default index's Linux build brings several gigabytes of CUDA.
-TORCH := --no-deps --index-url https://download.pytorch.org/whl/cpu torch==2.13.0
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,8 +23,8 @@ train: $(BIN)/.dev ## train on your reviews: make train REVIEWS=reviews.json.gz 
 $(BIN)/python:
 	$(PYTHON) -m venv .venv
 
-$(BIN)/.torch: $(BIN)/python Makefile
-	$(BIN)/pip install --quiet $(TORCH)
+$(BIN)/.torch: torch-cpu.txt | $(BIN)/python
+	$(BIN)/pip install --quiet --no-deps --requirement torch-cpu.txt
 	@touch $@
 
 $(BIN)/.service: $(BIN)/.torch pyproject.toml

@@ -53,7 +53,7 @@ FLUSH_SECONDS = 0.1
 BATCH_ROWS = 1000
 LONGEST_WAIT = 5.0
 """Seconds between two attempts to reach a database that fails."""
-CLOSING_SECONDS = 5.0
+CLOSING_SECONDS = 3.0
 """How long `close` goes on trying."""
 
 logger = logging.getLogger(__name__)

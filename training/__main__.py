@@ -3,17 +3,20 @@
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_settings import BaseSettings, CliApp, CliPositionalArg, CliSubCommand, SettingsConfigDict, SettingsError
+from tokenizers import Tokenizer
 
 from training.corpus import Split, corpus_vocabulary, prepare_corpus
 from training.errors import TrainingError
 from training.evaluate import (
     Evaluation,
+    Scorer,
     artifact_scorer,
     evaluate,
     measurable_reviews,
@@ -133,10 +136,7 @@ def _prepare(options: PrepareOptions) -> None:
     print(f"{'split':<6} {'reviews':>10} {'words':>14} {'tokens':>14}")
     for split, sizes in summary["splits"].items():
         print(f"{split:<6} {sizes['reviews']:>10,} {sizes['words']:>14,} {sizes['tokens']:>14,}")
-    for reason, count in summary["skipped"].items():
-        print(f"skipped {count:,}: {reason}")
-    for line in summary["first_skipped"]:
-        print(f"  {line}")
+    _show_skipped(summary["skipped"], summary["first_skipped"])
 
 
 def _train(options: TrainOptions) -> None:
@@ -144,31 +144,47 @@ def _train(options: TrainOptions) -> None:
         FitOptions(**{name: getattr(options, name) for name in FitOptions.model_fields}),
         options.corpus,
         options.run,
-        options.resume,
-        options.save_minutes,
+        resume=options.resume,
+        save_minutes=options.save_minutes,
     )
     print(f"Trained {finished.tokens:,} tokens in {finished.seconds / 60:.1f} minutes: {options.run / CHECKPOINT_FILE}")
 
 
 def _evaluate(options: Evaluate) -> None:
-    if options.artifact:
-        module, tokenizer = load_artifact(options.artifact)
-        scorer = artifact_scorer(module)
-    else:
-        tokenizer = corpus_vocabulary(options.corpus)
-        scorer = network_scorer(load_network(options.run / CHECKPOINT_FILE)[0])
+    scorer, tokenizer = _scorer(options)
     rated = not options.hide_ratings
     summary = ReadingSummary()
     if options.files:
         reviews = (review for path in options.files for review in read_reviews(path, summary, progress=False))
         measured, total = measurable_reviews(reviews, tokenizer, rated), None
     else:
+        if corpus_vocabulary(options.corpus).to_str() != tokenizer.to_str():
+            raise TrainingError(f"{options.corpus} was prepared with another vocabulary than {options.artifact} has.")
         split = Split(options.corpus, options.split)
-        measured, total = measurable_split(split, corpus_vocabulary(options.corpus), rated), len(split)
+        measured, total = measurable_split(split, tokenizer, rated), len(split)
     evaluation = evaluate(scorer, measured, total, "evaluating")
     _show(evaluation)
+    _show_skipped(summary.skipped, summary.shown)
     if options.json_file:
         options.json_file.write_text(json.dumps(evaluation.as_dict(), indent=2) + "\n")
+
+
+def _scorer(options: Evaluate) -> tuple[Scorer, Tokenizer]:
+    if options.artifact:
+        module, tokenizer = load_artifact(options.artifact)
+        return artifact_scorer(module), tokenizer
+    network, _ = load_network(options.run / CHECKPOINT_FILE)
+    tokenizer = corpus_vocabulary(options.corpus)
+    if tokenizer.get_vocab_size() != network.vocabulary_size:
+        raise TrainingError(f"{options.run} was trained on another vocabulary than {options.corpus} holds.")
+    return network_scorer(network), tokenizer
+
+
+def _show_skipped(skipped: Mapping[str, int], first: list[str]) -> None:
+    for reason, count in skipped.items():
+        print(f"skipped {count:,}: {reason}")
+    for line in first:
+        print(f"  {line}")
 
 
 def _show(evaluation: Evaluation) -> None:
@@ -190,7 +206,8 @@ def _export(options: ExportOptions) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; whatever a user can put right ends in one sentence and status 1."""
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
+    if "OMP_NUM_THREADS" not in os.environ:  # torch heeds it; by itself it takes a thread per core
+        torch.set_num_threads(os.cpu_count() or 1)
     try:
         CliApp.run(CommandLine, cli_args=arguments)
     except TrainingError as error:

@@ -1,6 +1,7 @@
 """The served network: int8 weights and activations, as the TorchScript module that `app` loads.
 
-It knows a recurrent state as one row of floats and nothing else, and a row's result depends on that row alone, to the bit:
+It knows a recurrent state as one row of floats and nothing else, and a row's result depends on that row alone, to the
+bit:
 
 - Weights are int8 with one scale per output channel. Activations are int8 with one scale per row, taken from that row's
   largest magnitude, so that no neighbour in a batch can change it. Products add up exactly, in int32.
@@ -11,26 +12,28 @@ The first numbers of a state are the last layer's hidden state, so the probabili
 state alone. Everything here is plain tensor operations, so that another exporter can take TorchScript's place.
 """
 
+import itertools
+from typing import Final
+
 import torch
 from torch import Tensor, nn
 
-from training.cells import Cell, ElmanCell, GRUCell, LSTMCell
+from training.cells import ElmanCell, GRUCell, LSTMCell
 from training.network import Network
-
-LEVELS = 127.0
-"""int8 is used from -127 to 127, so that it is symmetric."""
-SOFTMAX_ROWS = 64
-"""Rows of the vocabulary's logits that `score` holds at once."""
 
 
 def quantize_rows(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Rounds `[N, K]` to int8 with one scale per row; returns the int8 values and the scales `[N, 1]`."""
+    """Rounds `[N, K]` to -127 to 127 with one scale per row; returns the int8 values and the scales `[N, 1]`."""
     scale = values.abs().amax(dim=1, keepdim=True).clamp_min(1e-12) / 127.0
     return torch.round(values / scale).to(torch.int8), scale
 
 
 class QuantizedLinear(nn.Module):
     """y = W x + b with int8 W `[N, K]`, a scale per row of W, and int8 x with a scale per row of the batch."""
+
+    weight: Tensor
+    scale: Tensor
+    bias: Tensor
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
         super().__init__()
@@ -104,7 +107,7 @@ class QuantizedLSTM(nn.Module):
         return torch.cat([squashed[:, 3 * n :] * torch.tanh(memory), memory], dim=1)
 
 
-def _quantized_cell(cell: Cell, activation: str) -> nn.Module:
+def _quantized_cell(cell: nn.Module, activation: str) -> nn.Module:
     if isinstance(cell, LSTMCell):
         return QuantizedLSTM(cell)
     if isinstance(cell, GRUCell):
@@ -114,7 +117,14 @@ def _quantized_cell(cell: Cell, activation: str) -> nn.Module:
 
 
 class ServedNetwork(nn.Module):
-    """What the artifact holds. Methods other than `forward` are exported; `state [B, S]` is float32 throughout."""
+    """What the artifact holds; `state [B, S]` is float32 throughout."""
+
+    embedding: Tensor
+    embedding_scale: Tensor
+    output_scale: Tensor
+    bias: Tensor
+    softmax_rows: Final[int] = 64
+    """Rows of the vocabulary's logits that `score` holds at once."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -122,14 +132,15 @@ class ServedNetwork(nn.Module):
         self.register_buffer("embedding", embedding)
         self.register_buffer("embedding_scale", scale)
         self.register_buffer("output_scale", scale.t().contiguous())
-        # Openings are given, never predicted.
-        self.register_buffer("bias", (network.bias + network.opening_mask).detach())
+        self.register_buffer("bias", network.output_bias.detach())
         self.cells = nn.ModuleList(_quantized_cell(cell, network.options.activation) for cell in network.cells)
         self.projection = QuantizedLinear(network.projection.weight, network.projection.bias)
         self.state_size = sum(network.state_sizes)
         self.hidden_size = network.options.hidden
-        # The last layer stands first in the state; `last` is where it ends.
+        # The last layer stands first in the state; `last` is where it ends and the first layer begins.
         self.last = network.state_sizes[-1]
+        ends = list(itertools.accumulate(network.state_sizes[:-1], initial=self.last))
+        self.slices = [*itertools.pairwise(ends), (0, self.last)]
 
     @torch.jit.export
     def initial_state(self, batch: int) -> Tensor:
@@ -147,18 +158,13 @@ class ServedNetwork(nn.Module):
     def consume(self, tokens: Tensor, state: Tensor) -> Tensor:
         """The state after one more token each, `tokens [B]`."""
         values, scale = self.embedding[tokens], self.embedding_scale[tokens]
-        position = self.last
         states: list[Tensor] = []
-        first = torch.jit.annotate(list[Tensor], [])
         for index, cell in enumerate(self.cells):
-            if index == len(self.cells) - 1:
-                first = [cell(values, scale, state[:, : self.last])]
-            else:
-                after = cell(values, scale, state[:, position : position + cell.state_size])
-                position += cell.state_size
-                values, scale = quantize_rows(after[:, : self.hidden_size])
-                states.append(after)
-        return torch.cat(first + states, dim=1)
+            start, end = self.slices[index]
+            after = cell(values, scale, state[:, start:end])
+            values, scale = quantize_rows(after[:, : self.hidden_size])
+            states.append(after)
+        return torch.cat(states[-1:] + states[:-1], dim=1)
 
     @torch.jit.export
     def step(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -177,20 +183,20 @@ class ServedNetwork(nn.Module):
     def score(self, tokens: Tensor, lengths: Tensor, state: Tensor, ranks: bool) -> tuple[Tensor, Tensor, Tensor]:
         """Scores each token given all before it, `tokens [B, T]`, from a state that has taken a token.
 
-        Returns log-probabilities `[B, T]`; ranks `[B, T]` (1 is the most probable token; 0 unless `ranks`); the state after.
-        Where a row is padded, what stands there means nothing.
+        Returns log-probabilities `[B, T]`; ranks `[B, T]` (1 is the most probable token; 0 unless `ranks`); the state
+        after. Where a row is padded, what stands there means nothing.
         """
-        before = torch.jit.annotate(list[Tensor], [])
+        before: list[Tensor] = []
         for t in range(tokens.size(1)):
             before.append(state[:, : self.hidden_size])
             state = torch.where((t < lengths).unsqueeze(1), self.consume(tokens[:, t], state), state)
         hidden = torch.stack(before, dim=1).flatten(0, 1)
         targets = tokens.flatten().unsqueeze(1)
-        scores = torch.jit.annotate(list[Tensor], [])
-        places = torch.jit.annotate(list[Tensor], [])
-        for start in range(0, hidden.size(0), 64):
-            log_probabilities = self.log_probabilities(hidden[start : start + 64])
-            own = log_probabilities.gather(1, targets[start : start + 64])
+        scores: list[Tensor] = []
+        places: list[Tensor] = []
+        for start in range(0, hidden.size(0), self.softmax_rows):
+            log_probabilities = self.log_probabilities(hidden[start : start + self.softmax_rows])
+            own = log_probabilities.gather(1, targets[start : start + self.softmax_rows])
             scores.append(own.squeeze(1))
             if ranks:
                 places.append((log_probabilities > own).sum(dim=1) + 1)

@@ -14,11 +14,11 @@ from torch import Tensor
 def lstm_through_time(gates_x: Tensor, weight_hh: Tensor, state: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
     """Runs the LSTM of `cells.LSTMCell` over time.
 
-    Takes `gates_x = W_ih x + b`, `[T, B, 4H]`, `weight_hh [4H, H]`, `state = [h, c]`, `[B, 2H]`, and `keep [T, B]` (0 where
-    the state is forgotten before the step); returns all h, `[T, B, H]`, and the last state, `[B, 2H]`. Gradients flow to
-    `gates_x`, `weight_hh` and `state`.
+    Takes `gates_x = W_ih x + b`, `[T, B, 4H]`, `weight_hh [4H, H]`, `state = [h, c]`, `[B, 2H]`, and `keep [T, B]` (0
+    where the state is forgotten before the step); returns all h, `[T, B, H]`, and the last state, `[B, 2H]`. Gradients
+    flow to `gates_x`, `weight_hh` and `state`.
     """
-    hidden, memory = _LSTMThroughTime.apply(gates_x, weight_hh, state, keep)
+    hidden, memory = _LSTMThroughTime.apply(gates_x, weight_hh, state, keep)  # type: ignore[no-untyped-call]
     return hidden, torch.cat([hidden[-1], memory], dim=-1)
 
 

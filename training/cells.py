@@ -109,8 +109,8 @@ class LSTMCell(Cell):
     c ← f ⊙ c + i ⊙ g
     h ← o ⊙ tanh(c)
 
-    Hochreiter & Schmidhuber 1997, "Long Short-Term Memory"; forget gate: Gers, Schmidhuber & Cummins 2000, with its bias
-    started at 1 as Jozefowicz et al. 2015 advise.
+    Hochreiter & Schmidhuber 1997, "Long Short-Term Memory"; forget gate: Gers, Schmidhuber & Cummins 2000, with its
+    bias started at 1 as Jozefowicz et al. 2015 advise.
     """
 
     gates = 4

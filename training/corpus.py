@@ -1,13 +1,15 @@
 """The tokenised corpus on disk, and the batches that training reads from it.
 
-A split is three flat files (`train.tokens`, `train.offsets`, `train.stars`), memory-mapped, so that a corpus larger than
-memory trains as well as a small one. Tokens hold the text alone; opening and end marks are put round it when it is read.
+A split is three flat files (`train.tokens`, `train.offsets`, `train.stars`), of which the tokens are memory-mapped, so
+that a corpus larger than memory trains as well as a small one. Tokens hold the text alone; opening and end marks are
+put round it when it is read.
 """
 
 import hashlib
 import itertools
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -71,29 +73,35 @@ def prepare_corpus(
 ) -> dict[str, Any]:
     """Learns the vocabulary from the training reviews, tokenises every split and writes both; returns the summary.
 
-    `sources` maps a split's name to its files. Where `valid` or `test` has none, it is held out of the training files by
-    a hash of the text (2 % each), so that a review and its copy fall on the same side.
+    `sources` maps a split's name to its files. Where `valid` or `test` has none, it is held out of the training files
+    by a hash of the text (2 % each), so that a review and its copy fall on the same side.
     """
     corpus.mkdir(parents=True, exist_ok=True)
     reading = ReadingSummary()
     first_pass = _reviews(sources, "train", ReadingSummary(), progress)
     texts = (review.text for review in itertools.islice(first_pass, vocabulary_reviews))
     tokenizer = learn_vocabulary(texts, vocabulary_size)
-    writers = {split: _SplitWriter(corpus, split, tokenizer) for split in SPLITS}
-    for split, paths in sources.items():
-        for path in paths:
-            for review in read_reviews(path, reading, progress):
-                writers[_split_of(review, split, sources)].add(review)
+    # The vocabulary is the mark of a whole corpus: it goes first and comes back last.
+    (corpus / VOCABULARY_FILE).unlink(missing_ok=True)
+    with ExitStack() as files:
+        writers = {split: _SplitWriter(corpus, split, tokenizer, files) for split in SPLITS}
+        for split, paths in sources.items():
+            for path in paths:
+                for review in read_reviews(path, reading, progress):
+                    writers[_split_of(review, split, sources)].add(review)
+        for writer in writers.values():
+            writer.flush()
+    for split, writer in writers.items():
+        if writer.sizes.reviews == 0:
+            raise TrainingError(f"No review is left for the {split} split; give more reviews, or files for each split.")
     summary = {
-        "splits": {split: asdict(writer.close()) for split, writer in writers.items()},
+        "splits": {split: asdict(writer.sizes) for split, writer in writers.items()},
         "vocabulary_size": tokenizer.get_vocab_size(),
         "skipped": dict(reading.skipped),
         "first_skipped": reading.shown,
     }
-    if summary["splits"]["train"]["reviews"] == 0:
-        raise TrainingError("No review is left to train on; give more reviews.")
-    save_vocabulary(tokenizer, corpus / VOCABULARY_FILE)
     (corpus / SUMMARY_FILE).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    save_vocabulary(tokenizer, corpus / VOCABULARY_FILE)
     return summary
 
 
@@ -114,36 +122,32 @@ def _split_of(review: Review, given: str, sources: dict[str, list[Path]]) -> str
 
 
 class _SplitWriter:
-    def __init__(self, corpus: Path, split: str, tokenizer: Tokenizer) -> None:
+    """Writes the three files of a split, which `files` closes in the end."""
+
+    def __init__(self, corpus: Path, split: str, tokenizer: Tokenizer, files: ExitStack) -> None:
         self._tokenizer = tokenizer
-        self._tokens = (corpus / f"{split}.tokens").open("wb")
-        self._offsets = (corpus / f"{split}.offsets").open("wb")
-        self._stars = (corpus / f"{split}.stars").open("wb")
+        self._tokens, self._offsets, self._stars = (
+            files.enter_context((corpus / f"{split}.{part}").open("wb")) for part in ("tokens", "offsets", "stars")
+        )
         self._offsets.write(np.int64(0).tobytes())
         self._waiting: list[Review] = []
-        self._sizes = SplitSizes()
+        self.sizes = SplitSizes()
 
     def add(self, review: Review) -> None:
         self._waiting.append(review)
         if len(self._waiting) == ENCODING_CHUNK:
-            self._flush()
+            self.flush()
 
-    def close(self) -> SplitSizes:
-        self._flush()
-        for file in (self._tokens, self._offsets, self._stars):
-            file.close()
-        return self._sizes
-
-    def _flush(self) -> None:
+    def flush(self) -> None:
         reviews, self._waiting = self._waiting, []
         for review, encoding in zip(reviews, self._tokenizer.encode_batch_fast([r.text for r in reviews]), strict=True):
             self._tokens.write(np.asarray(encoding.ids, dtype=np.uint16).tobytes())
-            self._sizes.tokens += len(encoding.ids)
-            self._sizes.characters += len(review.text)
-            self._sizes.words += len(review.text.split())
-            self._offsets.write(np.int64(self._sizes.tokens).tobytes())
+            self.sizes.tokens += len(encoding.ids)
+            self.sizes.characters += len(review.text)
+            self.sizes.words += len(review.text.split())
+            self._offsets.write(np.int64(self.sizes.tokens).tobytes())
         self._stars.write(bytes(review.stars or 0 for review in reviews))
-        self._sizes.reviews += len(reviews)
+        self.sizes.reviews += len(reviews)
 
 
 # ---- reading for training ----
@@ -163,9 +167,10 @@ class Batch:
 class ReviewStreams:
     """Endless batches of `lanes` parallel streams of reviews, in a new random order each epoch.
 
-    Each stream is review after review, `opening w1 … wn end`; it goes on in the next batch where it stopped in this one,
-    so that the recurrent state can be carried over (truncated back-propagation through time). A share of the reviews
-    hide their rating, so that the model learns to write without one. The position can be saved and taken up exactly.
+    Each stream is review after review, `opening w1 … wn end`; it goes on in the next batch where it stopped in this
+    one, so that the recurrent state can be carried over (truncated back-propagation through time). A share of the
+    reviews hide their rating, so that the model learns to write without one. The position can be saved and taken up
+    exactly.
     """
 
     def __init__(self, split: Split, lanes: int, steps: int, hidden_ratings: float, seed: int) -> None:

@@ -1,7 +1,7 @@
 """Measuring a model: perplexity per word and per token, and bits per character, of a split.
 
-For reviews of N characters in all, holding M words and punctuation marks and K tokens, over R reviews, with L the sum of the
-natural log-probabilities of every token and every end mark:
+For R reviews of N characters in all, holding M words and punctuation marks and K tokens, with L the sum of the natural
+log-probabilities of every token and every end mark:
 
     bits per character    -L / (N ln 2)
     perplexity per word   exp(-L / (M + R))
@@ -32,8 +32,8 @@ SOFTMAX_ROWS = 1024
 """Rows of logits that are held at once: 1024 × 16 000 floats are 64 MB."""
 
 Scorer = Callable[[Tensor, Tensor], Tensor]
-"""Takes `tokens [B, T]`, each row an opening, the review and its end mark, padded, and `lengths [B]`; returns the natural
-log-probability of every token after the opening, `[B, T - 1]`, anything where a row is padded."""
+"""Takes `tokens [B, T]`, each row an opening, the review and its end mark, padded, and `lengths [B]`; returns the
+natural log-probability of every token after the opening, `[B, T - 1]`, anything where a row is padded."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Writing the artifact: the int8 TorchScript module, its vocabulary, what was measured, and the model card."""
 
 import hashlib
+import itertools
 import json
 import os
 import warnings
@@ -15,7 +16,7 @@ from tokenizers import Tokenizer
 from training.artifact import ServedNetwork
 from training.corpus import SUMMARY_FILE, VOCABULARY_FILE, Split, corpus_vocabulary
 from training.errors import TrainingError
-from training.evaluate import Evaluation, Scorer, artifact_scorer, evaluate, measurable_split, network_scorer
+from training.evaluate import Scorer, artifact_scorer, evaluate, measurable_split, network_scorer
 from training.fit import LOG_FILE, load_network
 from training.model_card import model_card
 from training.network import Network
@@ -39,6 +40,7 @@ def export(checkpoint: Path, corpus: Path, destination: Path, about_data: str, r
     if tokenizer.get_vocab_size() != network.vocabulary_size:
         raise TrainingError(f"{checkpoint} was trained on another vocabulary than {corpus} holds; give that corpus.")
     module = script(network)
+    scorers = {"int8": artifact_scorer(module), "float32": network_scorer(network)}
     metrics: dict[str, Any] = {
         "model": f"{network.options.cell}-{network.options.embedding}x{network.options.hidden}-{_digest(module)[:8]}",
         "created": datetime.now(UTC).date().isoformat(),
@@ -49,9 +51,7 @@ def export(checkpoint: Path, corpus: Path, destination: Path, about_data: str, r
         "corpus": json.loads((corpus / SUMMARY_FILE).read_text())["splits"],
         "curve": _curve(checkpoint.parent / LOG_FILE),
         "quality": {
-            split: _quality(network, module, Split(corpus, split), split, tokenizer, reviews)
-            for split in ("valid", "test")
-            if len(Split(corpus, split))
+            split: _quality(scorers, Split(corpus, split), split, tokenizer, reviews) for split in ("valid", "test")
         },
     }
     description = {
@@ -62,8 +62,9 @@ def export(checkpoint: Path, corpus: Path, destination: Path, about_data: str, r
         **{key: metrics[key] for key in ("model", "created", "network", "parameters", "vocabulary_size", "quality")},
         "training_data": about_data,
     }
+    extra_files = {DESCRIPTION_FILE: json.dumps(description)}
     destination.mkdir(parents=True, exist_ok=True)
-    _replace(destination / MODEL_FILE, lambda path: module.save(str(path), {DESCRIPTION_FILE: json.dumps(description)}))
+    _replace(destination / MODEL_FILE, lambda path: module.save(str(path), _extra_files=extra_files))
     _replace(destination / VOCABULARY_FILE, lambda path: path.write_bytes(vocabulary))
     _replace(destination / METRICS_FILE, lambda path: path.write_text(json.dumps(metrics, indent=2) + "\n"))
     _replace(destination / CARD_FILE, lambda path: path.write_text(model_card(metrics)))
@@ -91,23 +92,18 @@ def load_artifact(directory: Path) -> tuple[torch.jit.ScriptModule, Tokenizer]:
 
 
 def _quality(
-    network: Network,
-    module: torch.jit.ScriptModule,
-    split: Split,
-    name: str,
-    tokenizer: Tokenizer,
-    reviews: int | None,
+    scorers: dict[str, Scorer], split: Split, name: str, tokenizer: Tokenizer, reviews: int | None
 ) -> dict[str, Any]:
     count = min(reviews or len(split), len(split))
-
-    def measure(scorer: Scorer, label: str) -> Evaluation:
-        measured = (review for review, _ in zip(measurable_split(split, tokenizer), range(count), strict=False))
-        return evaluate(scorer, measured, count, label)
-
-    floating = measure(network_scorer(network), f"{name}, float32")
-    served = measure(artifact_scorer(module), f"{name}, int8")
-    change = served.bits_per_character / floating.bits_per_character - 1
-    return {"int8": served.as_dict(), "float32": floating.as_dict(), "int8_change_percent": round(100 * change, 3)}
+    measured = {
+        precision: evaluate(
+            scorer, itertools.islice(measurable_split(split, tokenizer), count), count, f"{name}, {precision}"
+        )
+        for precision, scorer in scorers.items()
+    }
+    change = measured["int8"].bits_per_character / measured["float32"].bits_per_character - 1
+    figures = {precision: evaluation.as_dict() for precision, evaluation in measured.items()}
+    return {**figures, "int8_change_percent": round(100 * change, 3)}
 
 
 def _curve(log: Path) -> list[dict[str, float]]:

@@ -105,7 +105,7 @@ class Fit:
                 projected.flatten(0, 1).index_select(0, counted),
                 targets[counted],
                 self.network.embedding,
-                self.network.bias,
+                self.network.output_bias,
             )
         if not math.isfinite(value := loss.item()):
             raise TrainingError(
@@ -131,7 +131,7 @@ class Fit:
     # ---- checkpoints ----
 
     def save(self, path: Path) -> None:
-        """Writes all that `load` needs to go on as if the run had never stopped; a half-written file replaces nothing."""
+        """Writes all that `load` needs to go on as if the run had never stopped; replaces `path` once it is whole."""
         state = {
             "format": FORMAT,
             "options": self.options.model_dump(),
@@ -168,14 +168,14 @@ class Fit:
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Reads a checkpoint without running any code that might be in it."""
     try:
-        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        saved = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise TrainingError(f"There is no checkpoint {path}; run `python -m training train` first.") from None
     except Exception as error:
         raise TrainingError(f"{path} is not a whole checkpoint of this program ({error}); train again.") from error
-    if saved.get("format") != FORMAT:
+    if not isinstance(saved, dict) or saved.get("format") != FORMAT:
         raise TrainingError(f"{path} has another checkpoint format than this program's {FORMAT}; train again.")
-    return saved
+    return dict(saved)
 
 
 def load_network(path: Path) -> tuple[Network, dict[str, Any]]:
@@ -186,13 +186,17 @@ def load_network(path: Path) -> tuple[Network, dict[str, Any]]:
     return network.eval(), saved
 
 
-def fit(options: FitOptions, corpus: Path, run: Path, resume: bool, save_minutes: float, progress: bool = True) -> Fit:
+def fit(
+    options: FitOptions, corpus: Path, run: Path, *, resume: bool, save_minutes: float, progress: bool = True
+) -> Fit:
     """Trains to the end of `options`, saving and validating every `save_minutes`; returns the finished run."""
     run.mkdir(parents=True, exist_ok=True)
     checkpoint = run / CHECKPOINT_FILE
     if checkpoint.exists() and not resume:
         raise TrainingError(f"{run} holds a run already; add --resume to go on with it, or give another --run.")
     training = Fit.load(checkpoint, corpus) if resume and checkpoint.exists() else Fit(options, corpus)
+    if training.progress >= 1:
+        return training
     bar = tqdm(total=100, unit="%", desc="training", disable=None if progress else True,
                bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining} {postfix}")  # fmt: skip
     with bar, (run / LOG_FILE).open("a") as log:

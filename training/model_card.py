@@ -8,27 +8,30 @@ from typing import Any
 CARD = """\
 # {model}
 
-A recurrent language model of reviews: {layers} {cell} layer{plural} of {hidden} hidden units over embeddings of {embedding} numbers
-(shared by input and output), a byte-level BPE vocabulary of {vocabulary_size:,} tokens, {parameters:,} parameters, served in int8.
-Created {created}.
+A recurrent language model of reviews: {layers} {cell} layer{plural} of {hidden} hidden units over embeddings of
+{embedding} numbers (shared by input and output), a byte-level BPE vocabulary of {vocabulary_size:,} tokens,
+{parameters:,} parameters, served in int8. Created {created}.
 
 ## Trained on
 
 {data}
 
-{train_reviews:,} reviews ({train_words:,} words) for training, {valid_reviews:,} for validation, {test_reviews:,} for the final figures. A
-rating from 1 to 5 stars opens each review where the source has one; {hidden_percent:.0f} % of the training reviews hid theirs, so that the
-model writes with and without. Training took {minutes:.0f} minutes over {tokens:,} tokens, {options}.
+{train_reviews:,} reviews ({train_words:,} words) for training, {valid_reviews:,} for validation, {test_reviews:,} for
+the final figures. A rating from 1 to 5 stars opens each review where the source has one; {hidden_percent:.0f} % of the
+training reviews hid theirs, so that the model writes with and without. Training took {minutes:.0f} minutes over
+{tokens:,} tokens, {options}.
 
-Yelp offers its reviews for academic and personal research; they must not be shown to third parties or published, and this repository
-holds none. A model trained on them falls under the same purpose: research and teaching.
+Yelp offers its reviews for academic and personal research; they must not be shown to third parties or published, and
+this repository holds none. A model trained on them falls under the same purpose: research and teaching.
 
 ## Measured
 
-Natural end marks are scored, ratings are given where known. Perplexity per word counts words and punctuation marks and one end mark a
-review; `training/evaluate.py` has the formulas. Choices were made on the validation reviews; the test reviews were measured once.
+Natural end marks are scored, ratings are given where known. Perplexity per word counts words and punctuation marks and
+one end mark a review; `training/evaluate.py` has the formulas. Choices were made on the validation reviews; the test
+reviews were measured once.
 
-| split | reviews | bits per character | perplexity per word | perplexity per token | float32 bits per character | int8 changed |
+| split | reviews | bits per character | perplexity per word | perplexity per token \
+| float32 bits per character | int8 changed |
 |---|---|---|---|---|---|---|
 {rows}
 
@@ -40,8 +43,8 @@ review; `training/evaluate.py` has the formulas. Choices were made on the valida
 - Judging businesses or people: a probable sentence is not a true one, and names in it belong to nobody.
 - Deciding who wrote a text.
 
-It has read English reviews, mostly of restaurants, shops and services in North America, and repeats their habits and prejudices. It can
-recite phrases that many reviews share. It knows no facts and is not to be trusted with any.
+It has read English reviews, mostly of restaurants, shops and services in North America, and repeats their habits and
+prejudices. It can recite phrases that many reviews share. It knows no facts and is not to be trusted with any.
 """
 
 
@@ -66,7 +69,8 @@ def model_card(metrics: dict[str, Any]) -> str:
         hidden_percent=100 * training["hidden_ratings"],
         minutes=training["seconds"] / 60,
         tokens=training["tokens"],
-        options=f"AdamW at {training['learning_rate']:g} falling to zero, {training['lanes']} × {training['steps']} tokens an update",
+        options=f"AdamW at {training['learning_rate']:g} falling to zero, "
+        f"{training['lanes']} × {training['steps']} tokens an update",
         rows="\n".join(_row(split, quality) for split, quality in metrics["quality"].items()),
     )
 
@@ -74,7 +78,7 @@ def model_card(metrics: dict[str, Any]) -> str:
 def _row(split: str, quality: dict[str, Any]) -> str:
     served, floating = quality["int8"], quality["float32"]
     return (
-        f"| {split} | {served['reviews']:,} | **{served['bits_per_character']:.4f}** | {served['perplexity_per_word']:.2f} "
-        f"| {served['perplexity_per_token']:.2f} | {floating['bits_per_character']:.4f} "
-        f"| {quality['int8_change_percent']:+.2f} % |"
+        f"| {split} | {served['reviews']:,} | **{served['bits_per_character']:.4f}** "
+        f"| {served['perplexity_per_word']:.2f} | {served['perplexity_per_token']:.2f} "
+        f"| {floating['bits_per_character']:.4f} | {quality['int8_change_percent']:+.2f} % |"
     )

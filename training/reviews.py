@@ -5,20 +5,20 @@ behind it). Nothing is ever held whole in memory, so a file of seven million rev
 """
 
 import csv
-import gzip
 import io
+import itertools
 import json
 import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import pyarrow
 import pyarrow.parquet
-import zstandard
 from tqdm import tqdm
 
 from training.errors import TrainingError
@@ -59,16 +59,16 @@ class ReadingSummary:
 def read_reviews(path: Path, summary: ReadingSummary, progress: bool = True) -> Iterator[Review]:
     """Yields the reviews of one file, counting them and what was skipped in `summary`.
 
-    Raises TrainingError if the file is missing, of a format not known here, or holds no reviews at all.
+    Raises TrainingError if the file is missing, of a format not known here, cut off, or holds no reviews at all.
     """
     if not path.is_file():
         raise TrainingError(f"There is no file {path}; give the path of a file of reviews.")
     records = _format_of(path)
     reviews = skipped = 0
-    with path.open("rb") as raw, _progress_bar(path, progress) as bar:
-        counted = _CountingReader(raw, bar)
+    with path.open("rb", buffering=1 << 20) as raw, _progress_bar(path, progress) as bar:
         try:
-            for line, parse in records(_decompressed(path, counted), path):
+            for line, parse in records(_decompressed(path, raw), path):
+                bar.update(raw.tell() - bar.n)
                 try:
                     review = parse()
                 except DamagedRecord as damage:
@@ -80,7 +80,9 @@ def read_reviews(path: Path, summary: ReadingSummary, progress: bool = True) -> 
                     reviews += 1
                     summary.reviews += 1
                     yield review
-        except (OSError, EOFError, zstandard.ZstdError, pyarrow.ArrowInvalid) as error:
+        except (OSError, pyarrow.ArrowException) as error:
+            if reviews:
+                raise TrainingError(f"{path} breaks off after {reviews:,} reviews ({error}); give it whole.") from error
             raise _not_reviews(path, f"reading it failed: {error}") from error
     if reviews == 0:
         raise _not_reviews(path, "it is empty" if skipped == 0 else f"all its {skipped} records are damaged")
@@ -101,13 +103,14 @@ Parse = Callable[[], Review]
 def _json_lines(stream: IO[bytes], path: Path) -> Iterator[tuple[int, Parse]]:
     for number, line in enumerate(stream, 1):
         if line.strip():
-            yield number, lambda line=line: _from_json(line)  # type: ignore[misc]
+            yield number, partial(_from_json, line)
 
 
 def _from_json(line: bytes) -> Review:
+    text = _utf8(line)
     try:
-        record = json.loads(_utf8(line))
-    except (json.JSONDecodeError, RecursionError):
+        record = json.loads(text)
+    except (ValueError, RecursionError):  # not only JSONDecodeError: a number may have too many digits for Python
         raise DamagedRecord("not JSON") from None
     if not isinstance(record, dict) or "text" not in record:
         raise DamagedRecord("no `text` field")
@@ -115,11 +118,10 @@ def _from_json(line: bytes) -> Review:
 
 
 def _csv_lines(stream: IO[bytes], path: Path) -> Iterator[tuple[int, Parse]]:
-    # The Polarity labels 1 and 2 mean negative and positive, which is not a rating; the files differ in name alone.
-    rated = "polarity" not in str(path.absolute()).lower()
+    rated = not _is_polarity(path)
     for number, line in enumerate(stream, 1):
         if line.strip():
-            yield number, lambda line=line: _from_csv(line, rated)  # type: ignore[misc]
+            yield number, partial(_from_csv, line, rated)
 
 
 def _from_csv(line: bytes, rated: bool) -> Review:
@@ -130,42 +132,51 @@ def _from_csv(line: bytes, rated: bool) -> Review:
         raise DamagedRecord("not a CSV line") from None
     if len(fields) != 2:
         raise DamagedRecord('not two fields, `"label","text"`')
-    label, text = fields
-    if not label.isdecimal():
-        raise DamagedRecord("the label is not a number")
-    return Review(_text(text.replace("\\n", "\n")), _stars(int(label)) if rated else None)
+    try:
+        label = int(fields[0])
+    except ValueError:
+        raise DamagedRecord("the label is not a number") from None
+    return Review(_text(fields[1].replace("\\n", "\n")), _stars(label) if rated else None)
 
 
 def _plain_lines(stream: IO[bytes], path: Path) -> Iterator[tuple[int, Parse]]:
     for number, line in enumerate(stream, 1):
         if line.strip():
-            yield number, lambda line=line: Review(_text(_utf8(line).rstrip("\r\n")))  # type: ignore[misc]
+            yield number, partial(_from_plain, line)
+
+
+def _from_plain(line: bytes) -> Review:
+    return Review(_text(_utf8(line).rstrip("\r\n")))
 
 
 def _parquet_rows(stream: IO[bytes], path: Path) -> Iterator[tuple[int, Parse]]:
-    with tempfile.TemporaryFile() as seekable:
-        if not stream.seekable():  # Parquet is read from its end, which a compressed stream does not have
-            shutil.copyfileobj(stream, seekable)
-            stream = seekable
-        table = pyarrow.parquet.ParquetFile(stream)
+    with tempfile.TemporaryFile() as copy:
+        if path.suffix in _COMPRESSIONS:  # Parquet is read from its end, where a compressed stream cannot start
+            shutil.copyfileobj(stream, copy)
+        table = pyarrow.parquet.ParquetFile(copy if path.suffix in _COMPRESSIONS else stream)
         names = table.schema_arrow.names
-        rating = next((name for name in ("stars", "label") if name in names), None)
         if "text" not in names:
             raise _not_reviews(path, f"it has no column `text`, only {', '.join(names)}")
-        # Hugging Face's Yelp sets count labels from 0; `stars` counts from 1 as Yelp itself does.
-        shift = 1 if rating == "label" else 0
-        rated = rating is not None and "polarity" not in str(path.absolute()).lower()
-        number = 0
-        for batch in table.iter_batches(batch_size=1024, columns=["text", *([rating] if rating else [])]):
-            for row in batch.to_pylist():
-                number += 1
-                stars = row[rating] if rated and rating else None
-                yield (
-                    number,
-                    lambda row=row, stars=stars: Review(  # type: ignore[misc]
-                        _text(row["text"]), _stars(stars if stars is None else stars + shift)
-                    ),
-                )
+        ratings = [name for name in ("stars", "label") if name in names and not _is_polarity(path)][:1]
+        numbers = itertools.count(1)
+        for batch in table.iter_batches(batch_size=1024, columns=["text", *ratings]):
+            for row in range(batch.num_rows):
+                yield next(numbers), partial(_from_row, batch, row, *ratings)
+
+
+def _from_row(batch: pyarrow.RecordBatch, row: int, rating: str | None = None) -> Review:
+    try:
+        text = batch["text"][row].as_py()
+    except UnicodeDecodeError:
+        raise DamagedRecord("not UTF-8") from None
+    # Hugging Face's Yelp sets count labels from 0; `stars` counts from 1 as Yelp itself does.
+    stars = batch[rating][row].as_py() if rating else None
+    return Review(_text(text), _stars(stars, lowest=0 if rating == "label" else 1))
+
+
+def _is_polarity(path: Path) -> bool:
+    # The Polarity labels mean negative and positive, which is no rating; their files differ from Full's in name alone.
+    return "polarity" in str(path.absolute()).lower()
 
 
 _FORMATS: dict[str, Callable[[IO[bytes], Path], Iterator[tuple[int, Parse]]]] = {
@@ -175,7 +186,7 @@ _FORMATS: dict[str, Callable[[IO[bytes], Path], Iterator[tuple[int, Parse]]]] = 
     ".txt": _plain_lines,
     ".parquet": _parquet_rows,
 }
-_COMPRESSIONS = (".gz", ".zst")
+_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 
 
 def _format_of(path: Path) -> Callable[[IO[bytes], Path], Iterator[tuple[int, Parse]]]:
@@ -189,11 +200,10 @@ def _format_of(path: Path) -> Callable[[IO[bytes], Path], Iterator[tuple[int, Pa
 
 
 def _decompressed(path: Path, raw: IO[bytes]) -> IO[bytes]:
-    if path.suffix == ".gz":
-        return io.BufferedReader(_Unseekable(gzip.GzipFile(fileobj=raw)))
-    if path.suffix == ".zst":
-        return io.BufferedReader(_Unseekable(zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)))
-    return raw
+    if path.suffix not in _COMPRESSIONS:
+        return raw
+    # Arrow's streams tell a file that was cut off from one that ended, which not every reader of .zst does.
+    return io.BufferedReader(pyarrow.CompressedInputStream(raw, _COMPRESSIONS[path.suffix]))
 
 
 # ---- the fields of a review ----
@@ -218,55 +228,16 @@ def _text(value: Any) -> str:
     return value
 
 
-def _stars(value: Any) -> int | None:
+def _stars(value: Any, lowest: int = 1) -> int | None:
+    """Returns a rating from 1 to 5 of a source whose worst rating is `lowest`."""
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value not in (1, 2, 3, 4, 5):
+    if isinstance(value, bool) or not isinstance(value, int | float) or value - lowest not in range(5):
         raise DamagedRecord("the rating is not 1, 2, 3, 4 or 5")
-    return int(value)
-
-
-# ---- progress over the bytes of the file on disk, compressed or not ----
+    return int(value) - lowest + 1
 
 
 def _progress_bar(path: Path, shown: bool) -> Any:
+    """A bar over the bytes of the file on disk, compressed or not."""
     size = path.stat().st_size
     return tqdm(total=size, unit="B", unit_scale=True, desc=f"reading {path.name}", disable=None if shown else True)
-
-
-class _CountingReader(io.BufferedReader):
-    """A file that tells a progress bar how much of it was read."""
-
-    def __init__(self, raw: IO[bytes], bar: Any) -> None:
-        super().__init__(io.FileIO(raw.fileno(), closefd=False), buffer_size=1 << 20)
-        self._bar = bar
-
-    def __iter__(self) -> "_CountingReader":
-        return self
-
-    def __next__(self) -> bytes:
-        line = self.readline()
-        if not line:
-            raise StopIteration
-        self._bar.update(len(line))
-        return line
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        data = super().read(size)
-        self._bar.update(len(data))
-        return data
-
-
-class _Unseekable(io.RawIOBase):
-    """A decompressed stream: read forward only, and said to be so."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data: bytes = self._stream.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)

@@ -8,10 +8,10 @@ from torch.nn import functional
 class SampledSoftmax:
     """Cross entropy whose normaliser is estimated from the batch's own targets and shared negatives.
 
-    Z = Σ_w exp(s_w) over the vocabulary is estimated by Σ_{w in sample} exp(s_w) / P(w in sample), with the target's own
-    term exact. Frequent words are nearly always in the sample, so that only the tail is estimated. After Bengio & Senécal
-    2008, "Adaptive Importance Sampling to Accelerate Training of a Neural Probabilistic Language Model", and Jean et al.
-    2015, "On Using Very Large Target Vocabulary for Neural Machine Translation".
+    Z = Σ_w exp(s_w) over the vocabulary is estimated by Σ_{w in sample} exp(s_w) / P(w in sample), with the target's
+    own term exact. Frequent words are nearly always in the sample, so that only the tail is estimated. After Bengio &
+    Senécal 2008, "Adaptive Importance Sampling to Accelerate Training of a Neural Probabilistic Language Model", and
+    Jean et al. 2015, "On Using Very Large Target Vocabulary for Neural Machine Translation".
     """
 
     def __init__(self, counts: Tensor, negatives: int, seed: int) -> None:
@@ -24,7 +24,7 @@ class SampledSoftmax:
         self._generator = torch.Generator(device=counts.device).manual_seed(seed)
 
     def __call__(self, hidden: Tensor, targets: Tensor, embedding: Tensor, bias: Tensor) -> Tensor:
-        """Mean loss in nats of `targets [N]` after `hidden [N, E]`, given the output weights `[V, E]` and bias `[V]`."""
+        """Mean loss in nats of `targets [N]` after `hidden [N, E]`, for output weights `[V, E]` and bias `[V]`."""
         draws = torch.rand(self.negatives, generator=self._generator, device=targets.device, dtype=torch.double)
         drawn = torch.searchsorted(self._cumulative, draws).clamp_(max=len(bias) - 1)
         sample, position = torch.unique(torch.cat([targets, drawn]), return_inverse=True)

@@ -1,7 +1,7 @@
 """The vocabulary: byte-level BPE over words that keep their apostrophes and carry their leading space.
 
-Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units" (BPE); Radford et al. 2019 (on bytes).
-Any text goes in and comes back unchanged, so nothing is ever unknown and case is kept.
+Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units" (BPE); Radford et al. 2019 (on
+bytes). Any text goes in and comes back unchanged, so nothing is ever unknown and case is kept.
 """
 
 import json

@@ -1,0 +1,87 @@
+"""The README promises only what happens: its examples are run, its tables and figures checked.
+
+REWRITE_EXAMPLES=1 writes the answers, figures and settings into the README anew, after a new artifact or a new setting.
+"""
+
+import json
+import math
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+EXAMPLE = re.compile(r"^\$ (curl .*)\n(.*)$", re.MULTILINE)
+REWRITE = bool(os.environ.get("REWRITE_EXAMPLES"))
+
+
+def _examples() -> list[tuple[str, str]]:
+    return EXAMPLE.findall(README.read_text())
+
+
+def _same(shown: Any, given: Any) -> bool:
+    """Equal but for the last digits of floats, which depend on the processor's vector width."""
+    if isinstance(shown, float) and isinstance(given, float):
+        return math.isclose(shown, given, rel_tol=1e-3)
+    if isinstance(shown, dict) and isinstance(given, dict):
+        return shown.keys() == given.keys() and all(_same(shown[key], given[key]) for key in shown)
+    if isinstance(shown, list) and isinstance(given, list):
+        return len(shown) == len(given) and all(_same(*pair) for pair in zip(shown, given, strict=True))
+    return bool(shown == given)
+
+
+def test_there_are_examples() -> None:
+    assert len(_examples()) >= 5
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.parametrize(("command", "shown"), _examples())
+def test_every_curl_line_gives_what_the_readme_shows(command: str, shown: str, shipped_server: str) -> None:
+    pasted = command.replace("localhost:8000", shipped_server.removeprefix("http://"))
+    given = subprocess.run(pasted, shell=True, capture_output=True, text=True, check=True, timeout=60).stdout
+    if REWRITE:
+        README.write_text(README.read_text().replace(f"$ {command}\n{shown}", f"$ {command}\n{given.strip()}"))
+    else:
+        assert _same(json.loads(shown), json.loads(given)), given
+
+
+def _settings() -> str:
+    rows = ["| variable | default | what it is |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        variable = "DATABASE_URL" if name == "database_url" else f"REVIEW_LM_{name.upper()}"
+        default = "" if field.default in ((), None) else f"`{field.default}`"
+        rows.append(f"| `{variable}` | {default} | {field.description} |")
+    return "\n".join(rows)
+
+
+def _quality() -> str:
+    metrics = json.loads((ROOT / "model" / "metrics.json").read_text())
+    test, training = metrics["quality"]["test"]["int8"], metrics["training"]
+    return (
+        f"| on {test['reviews']:,} reviews it has never seen | shipped model, int8 |\n|---|---|\n"
+        f"| bits per character | **{test['bits_per_character']:.3f}** |\n"
+        f"| perplexity per word | {test['perplexity_per_word']:.1f} |\n"
+        f"| perplexity per token | {test['perplexity_per_token']:.1f} |\n\n"
+        f"It was trained on {metrics['corpus']['train']['reviews']:,} reviews "
+        f"for {training['seconds'] / 60:.0f} minutes on two CPU cores, without a GPU."
+    )
+
+
+@pytest.mark.parametrize("part", [_settings, _quality], ids=["settings", "quality"])
+def test_tables_and_figures_are_true(part: Callable[[], str]) -> None:
+    name = part.__name__.removeprefix("_")
+    whole = README.read_text()
+    match = re.search(rf"(?<=<!-- {name} -->\n).*?(?=<!-- / -->)", whole, re.DOTALL)
+    assert match
+    if REWRITE:
+        README.write_text(whole[: match.start()] + part() + "\n" + whole[match.end() :])
+    else:
+        assert match.group().strip() == part()
