@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 
 @dataclass(slots=True)
 class Advance:
-    """Run `tokens` (rows of at least one token) from `state [n, S]`; answered with `Advanced`."""
+    """Run `tokens`, rows of any length, from `state [n, S]`; answered with `Advanced`."""
 
     tokens: Sequence[Sequence[int]]
     state: Tensor

@@ -145,8 +145,13 @@ class Engine:
                 self._leave(job)
             elif now > job.deadline:
                 self._fail(job, DeadlineExceeded("The answer took too long; ask for less at once or come again later."))
-        for kinds, execute in (((Decode,), self._decode), ((Advance,), self._advance), ((Score,), self._score)):
-            jobs = _first_rows([job for job in self._jobs if job.call and isinstance(job.call.call, kinds)])
+        for kind, execute in (
+            ("decode", self._decode),
+            ("step", self._advance),
+            ("text", self._advance),
+            ("score", self._score),
+        ):
+            jobs = _first_rows([job for job in self._jobs if job.call and _kind(job.call) == kind])
             if jobs:
                 self._execute(jobs, execute)
 
@@ -251,6 +256,13 @@ def _result(progress: _Progress) -> Advanced | Decoded | Scored:
     return Advanced(progress.log_probabilities, progress.state)
 
 
+def _kind(progress: _Progress) -> str:
+    """Which calls are run together; single tokens apart from texts, to whose length they would be padded."""
+    if isinstance(progress.call, Advance):
+        return "text" if any(len(left) > 1 for left in progress.left) else "step"
+    return "decode" if isinstance(progress.call, Decode) else "score"
+
+
 def _ranked(progress: _Progress) -> bool:
     return isinstance(progress.call, Score) and progress.call.ranks
 
@@ -280,5 +292,5 @@ def _chunk(calls: list[_Progress]) -> tuple[Tensor, Tensor, Tensor]:
     """The next chunk of every row: `tokens [B, T]` padded with 0, `lengths [B]`, `state [B, S]`."""
     rows = [left[:CHUNK] for call in calls for left in call.left]
     longest = max(len(row) for row in rows)
-    tokens = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
+    tokens = torch.tensor([row + [0] * (longest - len(row)) for row in rows], dtype=torch.int64)
     return tokens, torch.tensor([len(row) for row in rows]), torch.cat([call.state for call in calls])

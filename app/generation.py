@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from app.calls import Advance, Advanced, Decode, Decoded, Task
+from app import context
+from app.calls import Decode, Decoded, Task
 from app.language_model import LanguageModel
 from app.sampling import SamplingRow, SamplingSettings, uniforms
 
@@ -131,8 +132,8 @@ def generate(
     tokens = [model.vocabulary.opening(stars), *model.vocabulary.encode(prompt.removesuffix(" "))]
     state = model.initial_state(1)
     if len(tokens) > 1:
-        advanced: Advanced = yield Advance([tokens[:-1]], state)
-        state = advanced.state
+        prompted = yield from context.read(model, tokens[:-1])
+        state = prompted.state[None]
     rows = [_Row(index, tokens, settings, spaced) for index in range(settings.n)]
     running, following = rows, [tokens[-1]] * settings.n
     state = state.expand(settings.n, -1)

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from app.errors import StartupError
+from app.state_cache import StateCache
 
 MODEL_FILE, VOCABULARY_FILE, DESCRIPTION_FILE = "language_model.pt", "vocab.json", "description.json"
 FORMAT_VERSION = 1
@@ -66,11 +67,12 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """The network behind its four calls, on one CPU thread. States are rows of float32, `[B, S]`."""
+    """The network behind its calls, on one CPU thread. States are rows of float32, `[B, S]`; `states` keeps some."""
 
     module: torch.jit.ScriptModule
     vocabulary: Vocabulary
     description: dict[str, Any]
+    states: StateCache
 
     @property
     def name(self) -> str:
@@ -97,8 +99,11 @@ class LanguageModel:
         return log_probabilities, rank, after
 
 
-def load_language_model(directory: Path) -> LanguageModel:
-    """Loads the artifact in `directory`; raises StartupError, with advice, if it is missing, damaged or mismatched."""
+def load_language_model(directory: Path, cache_bytes: int = 0) -> LanguageModel:
+    """Loads the artifact in `directory`; at most `cache_bytes` of states are kept.
+
+    Raises StartupError, with advice, if it is missing, damaged or mismatched.
+    """
     # One row is one small product: a second thread only gets in the way, and bits must not depend on their number.
     torch.set_num_threads(1)
     model, vocabulary = directory / MODEL_FILE, directory / VOCABULARY_FILE
@@ -111,7 +116,8 @@ def load_language_model(directory: Path) -> LanguageModel:
         raise StartupError(f"{model} has format version {found}, this service reads {FORMAT_VERSION}; {ADVICE}.")
     if hashlib.sha256(vocabulary.read_bytes()).hexdigest() != description["vocabulary_sha256"]:
         raise StartupError(f"{vocabulary} is not the vocabulary that {model} was trained with; {ADVICE}.")
-    return LanguageModel(module, Vocabulary(Tokenizer.from_file(str(vocabulary)), description["tokens"]), description)
+    tokenizer = Tokenizer.from_file(str(vocabulary))
+    return LanguageModel(module, Vocabulary(tokenizer, description["tokens"]), description, StateCache(cache_bytes))
 
 
 def _load_module(path: Path) -> tuple[torch.jit.ScriptModule, dict[str, Any]]:

@@ -24,7 +24,7 @@ DESCRIPTION = "A recurrent language model of reviews: next-word suggestions, sam
 
 def create_app(settings: Settings) -> FastAPI:
     """Builds a fresh service; raises StartupError if its artifact or its log cannot be used."""
-    model = load_language_model(settings.model_directory)
+    model = load_language_model(settings.model_directory, settings.cache_bytes)
     service = Service(
         settings=settings,
         model=model,

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from app import context
 from app.calls import Advance, Advanced, Task
 from app.language_model import LanguageModel, Vocabulary
 
@@ -44,6 +45,7 @@ class SuggestedWord:
 class NextWords:
     words: list[SuggestedWord]
     context_tokens: int
+    cached_tokens: int
 
 
 class Spelling:
@@ -151,13 +153,13 @@ def next_words(
 ) -> Task[NextWords]:
     """Finds the `k` most probable words after `text` that begin with `prefix`."""
     complete, prefix = _split_prefix(model.vocabulary.pre_tokens(prefix))
-    context, spaced = _split_context(text, complete, prefix)
-    tokens = [model.vocabulary.opening(stars), *model.vocabulary.encode(context)]
+    before, spaced = _split_context(text, complete, prefix)
+    tokens = [model.vocabulary.opening(stars), *model.vocabulary.encode(before)]
     if prefix and not _is_letter(prefix[0]) and not punctuation:
-        return NextWords([], len(tokens))
-    start: Advanced = yield Advance([tokens], model.initial_state(1))
+        return NextWords([], len(tokens), cached_tokens=0)
+    start = yield from context.read(model, tokens)
     search = _Search(model, spelling, spaced, prefix, k, punctuation)
-    search.begin(start.log_probabilities[0], start.state[0])
+    search.begin(start.log_probabilities, start.state)
     for _ in range(MAX_TURNS):
         nodes = search.to_extend()
         if not nodes:
@@ -166,7 +168,7 @@ def next_words(
         extended: Advanced = yield Advance([[node.tokens[-1]] for node in nodes], states)
         search.extend(nodes, extended)
     words = [SuggestedWord(complete + word, probability) for word, probability in search.found()]
-    return NextWords(words, len(tokens))
+    return NextWords(words, len(tokens), start.cached_tokens)
 
 
 def _split_prefix(parts: list[str]) -> tuple[str, str]:
@@ -184,8 +186,8 @@ def _split_context(text: str, complete: str, prefix: str) -> tuple[str, tuple[st
     With a prefix it is known which; a single space at the end of the text is the next word's own.
     """
     if complete:
-        context, spaced = _split_context(text, "", complete)
-        return context + spaced[0] + complete, ("",)
+        before, spaced = _split_context(text, "", complete)
+        return before + spaced[0] + complete, ("",)
     if text.endswith(" "):
         return text.removesuffix(" "), (" ",)
     if not text or text[-1].isspace() or (prefix and not _is_letter(prefix[0])):

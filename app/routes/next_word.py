@@ -27,6 +27,6 @@ async def next_word(request: NextWordRequest, service: CurrentService, exchange:
     exchange.tokens_in, exchange.tokens_out = found.context_tokens, 0
     return NextWordResponse(
         suggestions=[Suggestion(word=each.word, probability=each.probability) for each in found.words],
-        usage=NextWordUsage(context_tokens=found.context_tokens, cached_tokens=0),
+        usage=NextWordUsage(context_tokens=found.context_tokens, cached_tokens=found.cached_tokens),
         model=service.model.name,
     )

@@ -34,7 +34,7 @@ def write_tiny_artifact(directory: Path, seed: int = 1, **description: Any) -> N
         **description,
     }
     torch.manual_seed(seed)
-    network = Network(NetworkOptions(embedding=16, hidden=24), tokenizer.get_vocab_size())
+    network = Network(NetworkOptions(embedding=16, hidden=32), tokenizer.get_vocab_size())
     with torch.no_grad():
         network.embedding.mul_(3)
         network.projection.weight.mul_(6)

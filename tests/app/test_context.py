@@ -1,0 +1,56 @@
+"""app/context.py: what was read before is not run again, and nobody can tell from the answer."""
+
+import pytest
+
+from app.language_model import LanguageModel, load_language_model
+from app.next_word import NextWords, Spelling, next_words
+from tests.app.support import ARTIFACT, Server, run_alone
+
+TEXT = "We came for lunch on a sunny day and the waiter was so friendly that we stayed for dinner. The soup was"
+
+
+@pytest.fixture
+def caching() -> LanguageModel:
+    return load_language_model(ARTIFACT, cache_bytes=1 << 20)
+
+
+def _suggested(model: LanguageModel, spelling: Spelling, text: str, prefix: str = "") -> NextWords:
+    return run_alone(model, next_words(model, spelling, text, prefix, 5, 4, False))
+
+
+def test_words_are_the_same_to_the_bit_with_and_without_the_cache(
+    model: LanguageModel, caching: LanguageModel, spelling: Spelling
+) -> None:
+    words = TEXT.split(" ")
+    for count in range(1, len(words)):
+        text = " ".join(words[:count])
+        assert _suggested(caching, spelling, text).words == _suggested(model, spelling, text).words
+        assert _suggested(caching, spelling, text, "a").words == _suggested(model, spelling, text, "a").words
+
+
+def test_typing_on_costs_the_new_tokens_only(caching: LanguageModel, spelling: Spelling) -> None:
+    before = _suggested(caching, spelling, TEXT)
+    assert before.cached_tokens == 0
+    assert _suggested(caching, spelling, TEXT, "g").cached_tokens == before.context_tokens
+    longer = _suggested(caching, spelling, f"{TEXT} very")
+    assert (longer.cached_tokens, longer.context_tokens) == (before.context_tokens, before.context_tokens + 1)
+
+
+def test_going_back_a_few_words_finds_a_state_close_by(caching: LanguageModel, spelling: Spelling) -> None:
+    _suggested(caching, spelling, TEXT)
+    shorter = _suggested(caching, spelling, TEXT.removesuffix(" The soup was"))
+    assert shorter.cached_tokens == 16
+
+
+def test_another_rating_is_another_context(caching: LanguageModel, spelling: Spelling) -> None:
+    _suggested(caching, spelling, TEXT)
+    other = run_alone(caching, next_words(caching, spelling, TEXT, "", 5, None, False))
+    assert other.cached_tokens == 0
+
+
+def test_the_answer_tells_what_was_cached(server: Server) -> None:
+    text = "A sentence that no other test sends"
+    first = server.post("/next-word", text=text)["usage"]
+    second = server.post("/next-word", text=f"{text} here")["usage"]
+    assert first["cached_tokens"] == 0
+    assert second["cached_tokens"] == first["context_tokens"]
