@@ -5,7 +5,8 @@ search: the most probable unfinished spelling is extended first, in batches, and
 spelling is as probable as the k-th word found, since extending one can only make it less probable.
 
 With letters typed so far, spellings must agree with them, and probabilities are divided by that of all spellings that
-do.
+do. A word that the vocabulary spells with an apostrophe on its own, as in "D'Angelo", is found once that is typed;
+before, the apostrophe counts as a mark that ends "D".
 """
 
 import heapq

@@ -7,8 +7,8 @@ import pytest
 
 from app.language_model import LanguageModel, load_language_model
 from app.next_word import Spelling
+from tests.app.random_artifact import write_random_artifact
 from tests.app.support import API_KEY, ARTIFACT, Server, running_server
-from tests.app.tiny_artifact import write_tiny_artifact
 
 
 @pytest.fixture(scope="session")
@@ -23,15 +23,15 @@ def spelling(model: LanguageModel) -> Spelling:
 
 
 @pytest.fixture(scope="session")
-def tiny_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def random_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("tiny")
-    write_tiny_artifact(directory)
+    write_random_artifact(directory)
     return directory
 
 
 @pytest.fixture(scope="session")
-def tiny(tiny_artifact: Path) -> LanguageModel:
-    return load_language_model(tiny_artifact)
+def tiny(random_artifact: Path) -> LanguageModel:
+    return load_language_model(random_artifact)
 
 
 @pytest.fixture(scope="session")

@@ -1,3 +1,4 @@
+import codecs
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -240,4 +241,4 @@ def test_log_probability_is_that_of_the_tokens_under_the_model(
         assert review.log_probability == pytest.approx(float(scores.double().sum()), rel=1e-12)
         assert review.tokens == len(tokens)
         pieces = b"".join(model.vocabulary.token_bytes[token] for token in tokens)
-        assert review.text == pieces.decode("utf-8", "ignore")
+        assert review.text == codecs.getincrementaldecoder("utf-8")("replace").decode(pieces)

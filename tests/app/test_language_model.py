@@ -10,7 +10,7 @@ from torch import Tensor
 
 from app.errors import StartupError
 from app.language_model import LanguageModel, load_language_model
-from tests.app.tiny_artifact import write_tiny_artifact
+from tests.app.random_artifact import write_random_artifact
 
 ROWS, LENGTH = 32, 20
 
@@ -41,7 +41,7 @@ def _change_vocabulary(directory: Path) -> None:
 
 
 def _change_format(directory: Path) -> None:
-    write_tiny_artifact(directory, format_version=2)
+    write_random_artifact(directory, format_version=2)
 
 
 def _drop_description(directory: Path) -> None:
@@ -63,9 +63,9 @@ def _drop_description(directory: Path) -> None:
     ],
 )
 def test_an_artifact_that_cannot_be_used_is_refused_with_advice(
-    tiny_artifact: Path, tmp_path: Path, damage: Callable[[Path], None], said: str
+    random_artifact: Path, tmp_path: Path, damage: Callable[[Path], None], said: str
 ) -> None:
-    directory = Path(shutil.copytree(tiny_artifact, tmp_path / "model"))
+    directory = Path(shutil.copytree(random_artifact, tmp_path / "model"))
     damage(directory)
     with pytest.raises(StartupError, match=said) as refusal:
         load_language_model(directory)

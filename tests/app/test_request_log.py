@@ -191,8 +191,8 @@ def test_bodies_are_not_kept_where_they_should_not_be(limited_server: Server) ->
         assert b"secret" not in path.read_bytes()
 
 
-def test_a_locked_database_stops_nothing_and_loses_nothing(tmp_path: Path, tiny_artifact: Path) -> None:
-    variables = {"REVIEW_LM_MODEL_DIRECTORY": str(tiny_artifact), "REVIEW_LM_LOG_QUEUE_ROWS": "1010"}
+def test_a_locked_database_stops_nothing_and_loses_nothing(tmp_path: Path, random_artifact: Path) -> None:
+    variables = {"REVIEW_LM_MODEL_DIRECTORY": str(random_artifact), "REVIEW_LM_LOG_QUEUE_ROWS": "1010"}
     with running_server(tmp_path, **variables) as server:
         before = server.health()
         assert (before["status"], before["log"]["error"]) == ("ok", None)
@@ -209,7 +209,8 @@ def test_a_locked_database_stops_nothing_and_loses_nothing(tmp_path: Path, tiny_
             assert degraded["log"]["waiting"] == 30
             assert server.client.get("/readyz").status_code == 200
             other.execute("ROLLBACK")
-        recovered = eventually(lambda: page if (page := server.health())["status"] == "ok" else None)
+        recovered = eventually(lambda: page if (page := server.health())["log"]["waiting"] == 0 else None)
+        assert recovered["status"] == "ok"
         assert recovered["log"] == {"written": 30, "waiting": 0, "dropped": 0, "error": None}
         expected = [f"locked-{place}" for place in range(30)]
         assert [row["request_id"] for row in server.log_rows("request_id LIKE 'locked-%'")] == expected

@@ -43,7 +43,7 @@ def _at_temperature(weights: list[int], temperature: float) -> list[float]:
     return [power / sum(powers) for power in powers]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     weights=st.lists(st.integers(1, 6), min_size=1, max_size=20),
     temperature=st.sampled_from([0.9, 1.0, 1.5]),

@@ -46,15 +46,15 @@ CASES: dict[str, tuple[Callable[[Path, Path], dict[str, str]], str]] = {
 
 
 @pytest.fixture(scope="module")
-def attempts(tmp_path_factory: pytest.TempPathFactory, tiny_artifact: Path) -> Iterator[Attempts]:
+def attempts(tmp_path_factory: pytest.TempPathFactory, random_artifact: Path) -> Iterator[Attempts]:
     """One process a case, all started at once; where each prints, and the process."""
     started = {}
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         for name in (*CASES, "port in use"):
             directory = tmp_path_factory.mktemp("startup")
-            in_use = {"REVIEW_LM_MODEL_DIRECTORY": str(tiny_artifact), "REVIEW_LM_PORT": port}
-            variables = CASES[name][0](directory, tiny_artifact) if name in CASES else in_use
+            in_use = {"REVIEW_LM_MODEL_DIRECTORY": str(random_artifact), "REVIEW_LM_PORT": port}
+            variables = CASES[name][0](directory, random_artifact) if name in CASES else in_use
             started[name] = directory, service_process(directory, **variables)
         yield started
         for _, process in started.values():

@@ -22,7 +22,7 @@ SENTENCES = [
 SIZE = 360
 
 
-def write_tiny_artifact(directory: Path, seed: int = 1, **description: Any) -> None:
+def write_random_artifact(directory: Path, seed: int = 1, **description: Any) -> None:
     """Writes a model of random weights; `description` replaces fields of the artifact's description of itself."""
     tokenizer = learn_vocabulary(SENTENCES * 20, SIZE)
     save_vocabulary(tokenizer, directory / "vocab.json")
@@ -34,7 +34,7 @@ def write_tiny_artifact(directory: Path, seed: int = 1, **description: Any) -> N
         **description,
     }
     torch.manual_seed(seed)
-    network = Network(NetworkOptions(embedding=16, hidden=32), tokenizer.get_vocab_size())
+    network = Network(NetworkOptions(embedding=32, hidden=32), tokenizer.get_vocab_size())
     with torch.no_grad():
         network.embedding.mul_(3)
         network.projection.weight.mul_(6)
