@@ -6,11 +6,10 @@ import socket
 import sys
 
 import uvicorn
-from pydantic import ValidationError
 
 from app.errors import StartupError
 from app.main import create_app
-from app.settings import Settings
+from app.settings import Settings, read_settings
 
 logger = logging.getLogger(__name__)
 
@@ -18,11 +17,9 @@ logger = logging.getLogger(__name__)
 def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     try:
-        settings = Settings()
+        settings = read_settings()
         app = create_app(settings)
         listener = _listen(settings)
-    except ValidationError as error:
-        return _fail("; ".join(f"{_variable(e['loc'])}: {e['msg']}" for e in error.errors()) + ".")
     except StartupError as error:
         return _fail(str(error))
     port = listener.getsockname()[1]
@@ -53,11 +50,6 @@ def _listen(settings: Settings) -> socket.socket:
             f"{settings.host} port {settings.port} cannot be listened on ({error.strerror}); "
             "set REVIEW_LM_HOST and REVIEW_LM_PORT to an address and a port that are free."
         ) from None
-
-
-def _variable(location: tuple[int | str, ...]) -> str:
-    name = str(location[0]) if location else "settings"
-    return name if name.isupper() else f"REVIEW_LM_{name.upper()}"
 
 
 def _fail(sentence: str) -> int:

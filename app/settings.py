@@ -1,16 +1,23 @@
 """The settings: read once from REVIEW_LM_* variables, handed down from `create_app`."""
 
+import difflib
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.errors import StartupError
+
+
+PREFIX = "REVIEW_LM_"
 
 
 class Settings(BaseSettings):
     """What an operator can choose; a variable's name is the field's in capitals behind REVIEW_LM_."""
 
-    model_config = SettingsConfigDict(env_prefix="REVIEW_LM_", env_ignore_empty=True, extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
 
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
@@ -44,3 +51,22 @@ class Settings(BaseSettings):
         """The limits that a client can run into, as `GET /model` shows them."""
         names = [name for name in type(self).model_fields if name.startswith("max_")]
         return {name: getattr(self, name) for name in [*names, "deadline_seconds"]}
+
+
+def variable(field: str) -> str:
+    """The environment variable of a setting."""
+    return "DATABASE_URL" if field in {"database_url", "DATABASE_URL"} else PREFIX + field.upper()
+
+
+def read_settings() -> Settings:
+    """Reads the environment; raises StartupError for a REVIEW_LM_* variable that is no setting or has a wrong value."""
+    known = [variable(field) for field in Settings.model_fields]
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in known:
+            (meant,) = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+            raise StartupError(f"{name} is not a setting; did you mean {meant}? The README lists them all.")
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = (f"{variable(str(e['loc'][0]))}: {e['msg']}" for e in error.errors())
+        raise StartupError("; ".join(problems) + ".") from None

@@ -49,7 +49,7 @@ def test_another_rating_is_another_context(caching: LanguageModel, spelling: Spe
 
 
 def test_the_answer_tells_what_was_cached(server: Server) -> None:
-    text = "A sentence that no other test sends"
+    text = "A sentence that no other test sends to the server that all of them share"
     first = server.post("/next-word", text=text)["usage"]
     second = server.post("/next-word", text=f"{text} here")["usage"]
     assert first["cached_tokens"] == 0

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from app.settings import Settings
+from app.settings import Settings, variable
 from tests.app.support import ROOT, Server
 
 README = ROOT / "README.md"
@@ -57,9 +57,8 @@ def test_every_curl_line_gives_what_the_readme_shows(command: str, shown: str, s
 def _settings() -> str:
     rows = ["| variable | default | what it is |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        variable = "DATABASE_URL" if name == "database_url" else f"REVIEW_LM_{name.upper()}"
         default = "" if field.default in ((), None) else f"`{field.default}`"
-        rows.append(f"| `{variable}` | {default} | {field.description} |")
+        rows.append(f"| `{variable(name)}` | {default} | {field.description} |")
     return "\n".join(rows)
 
 

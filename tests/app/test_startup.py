@@ -41,6 +41,7 @@ CASES: dict[str, tuple[Callable[[Path, Path], dict[str, str]], str]] = {
     "other vocabulary": (_other_vocabulary, "is not the vocabulary"),
     "unwritable log": (_unwritable_log, "set DATABASE_URL"),
     "port that is no number": (lambda *_: {"REVIEW_LM_PORT": "abc"}, "REVIEW_LM_PORT"),
+    "misspelt setting": (lambda *_: {"REVIEW_LM_API_KEY": "a key"}, "did you mean REVIEW_LM_API_KEYS?"),
     "unknown value": (lambda *_: {"REVIEW_LM_LOG_BODIES": "some"}, "REVIEW_LM_LOG_BODIES"),
 }
 
