@@ -10,7 +10,7 @@ from app.errors import install_error_handlers
 from app.exchange import ExchangeMiddleware
 from app.generation import GenerationSettings, generate
 from app.language_model import load_language_model
-from app.next_word import BATCH, Spelling, next_words
+from app.next_word import BATCH, next_words
 from app.request_log import RequestLog
 from app.routes import generate as generate_route
 from app.routes import next_word, operations, score
@@ -18,6 +18,7 @@ from app.sampling import SamplingSettings
 from app.scoring import score as score_texts
 from app.service import Service
 from app.settings import Settings
+from app.spelling import Spelling
 
 DESCRIPTION = "A recurrent language model of reviews: next-word suggestions, sample reviews, perplexity."
 

@@ -11,9 +11,9 @@ from app.engine import Engine
 from app.errors import FieldProblem, InvalidRequest
 from app.exchange import Exchange
 from app.language_model import LanguageModel
-from app.next_word import Spelling
 from app.request_log import RequestLog
 from app.settings import Settings
+from app.spelling import Spelling
 
 
 @dataclass

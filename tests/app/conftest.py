@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.language_model import LanguageModel, load_language_model
-from app.next_word import Spelling
+from app.spelling import Spelling
 from tests.app.random_artifact import write_random_artifact
 from tests.app.support import API_KEY, ARTIFACT, Server, running_server
 

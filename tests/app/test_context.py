@@ -3,7 +3,8 @@
 import pytest
 
 from app.language_model import LanguageModel, load_language_model
-from app.next_word import NextWords, Spelling, next_words
+from app.next_word import NextWords, next_words
+from app.spelling import Spelling
 from tests.app.support import ARTIFACT, Server, run_alone
 
 TEXT = "We came for lunch on a sunny day and the waiter was so friendly that we stayed for dinner. The soup was"

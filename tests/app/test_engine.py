@@ -12,9 +12,10 @@ from app.engine import CHUNK, MAX_ROWS, Engine
 from app.errors import DeadlineExceeded, InternalError, NotReady, Overloaded
 from app.generation import GenerationSettings, generate
 from app.language_model import LanguageModel
-from app.next_word import Spelling, next_words
+from app.next_word import next_words
 from app.sampling import SamplingRow, SamplingSettings
 from app.scoring import score
+from app.spelling import Spelling
 from tests.app.support import eventually, run_alone, run_together
 
 LONG = "We waited an hour for a table and then they told us that the kitchen was closed. " * 6

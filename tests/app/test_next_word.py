@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from app.language_model import LanguageModel, load_language_model
-from app.next_word import Spelling, SuggestedWord, next_words
+from app.next_word import SuggestedWord, next_words
+from app.spelling import Spelling
 from tests.app.random_artifact import write_random_artifact
 from tests.app.support import run_alone
 
