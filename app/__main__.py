@@ -1,15 +1,22 @@
 """Runs the service: `python -m app`, set up by the REVIEW_LM_* variables of `app/settings.py`."""
 
+import gc
 import logging
 import signal
 import socket
 import sys
+import warnings
 
-import uvicorn
+# Imports make a million objects that stay: looking through them for garbage takes half a second of every start.
+gc.disable()
+# torch says so at its import, and the service needs none.
+warnings.filterwarnings("ignore", message="Failed to initialize NumPy")
 
-from app.errors import StartupError
-from app.main import create_app
-from app.settings import Settings, read_settings
+import uvicorn  # noqa: E402
+
+from app.errors import StartupError  # noqa: E402
+from app.main import create_app  # noqa: E402
+from app.settings import Settings, read_settings  # noqa: E402
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +29,8 @@ def main() -> int:
         listener = _listen(settings)
     except StartupError as error:
         return _fail(str(error))
+    gc.freeze()
+    gc.enable()
     port = listener.getsockname()[1]
     logger.info("listening on http://%s:%d, which describes itself at /docs", settings.host, port)
     # uvicorn raises the signal that stopped it again once it is done; an orderly end is no failure.

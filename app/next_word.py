@@ -29,6 +29,8 @@ MAX_TURNS = 64
 """Calls after which what was found is returned; only a prefix that fits no word gets here."""
 NEGLIGIBLE = 1e-6
 """Share of the prefix's probability below which spellings that do not cover it yet are left aside."""
+EXCLUDED = 1e30
+"""Stands for infinity, which times zero is not a number."""
 SIBLINGS = 64
 """Extensions of a spelling that are ordered at first; more are when these are used up."""
 
@@ -68,7 +70,7 @@ class _Children:
     """The extensions of a spelling, the most probable first; sorted only when and as far as somebody takes them."""
 
     def __init__(self, node: _Node, scores: Tensor, best: float, state: Tensor) -> None:
-        """`scores [V]` are log-probabilities, minus infinity for what is no extension, `best` the largest of them."""
+        """`scores [V]` are log-probabilities, -EXCLUDED or less for what is no extension, `best` the largest of them."""
         self._node, self._scores, self._state = node, scores, state
         self._ordered: list[tuple[float, int]] = []
         self._place = 0
@@ -159,11 +161,11 @@ class _Search:
     def begin(self, log_probabilities: Tensor, state: Tensor) -> None:
         begins = self._spelling.begins_word
         if " " not in self._spaced:
-            begins = begins & ~self._spelling.begins_with_space
+            begins = begins * (1 - self._spelling.begins_with_space)
         if "" not in self._spaced:
-            begins = begins & self._spelling.begins_with_space
+            begins = begins * self._spelling.begins_with_space
         if self._punctuation:  # a mark may follow a word with a space or without
-            begins = begins | self._spelling.begins_mark
+            begins = torch.maximum(begins, self._spelling.begins_mark)
         self._take_extensions([_Node(0.0, (), b"", state)], log_probabilities[None], begins[None], state[None])
 
     def to_extend(self) -> list[_Node]:
@@ -189,9 +191,11 @@ class _Search:
         return nodes
 
     def extend(self, nodes: list[_Node], extended: Advanced) -> None:
-        going_on = torch.stack([self._going_on(node) for node in nodes])
+        masks = [self._going_on(node) for node in nodes]
+        # Mostly one mask holds for all, and one row does for it.
+        going_on = masks[0][None] if all(mask is masks[0] for mask in masks) else torch.stack(masks)
         if self._covers(nodes[0].text):  # as then all do: to_extend never mixes them
-            ends = extended.log_probabilities.exp().masked_fill_(going_on, 0.0).sum(dim=1, dtype=torch.float64)
+            ends = (extended.log_probabilities.exp() * (1 - going_on)).sum(dim=1)
             for node, probability in zip(nodes, ends.tolist(), strict=True):
                 if probability > 0.0 and (word := self._word(node)):
                     self._push(node.log_probability + math.log(probability), word)
@@ -209,7 +213,7 @@ class _Search:
         """Tokens that go on with the pre-token of this spelling."""
         if node.text == b" ":
             begins = self._spelling.continues_word
-            return begins | self._spelling.continues_mark if self._punctuation else begins
+            return torch.maximum(begins, self._spelling.continues_mark) if self._punctuation else begins
         first = node.text.decode("utf-8", "replace").lstrip(" ")[:1]
         mark = first not in {"", "\ufffd"} and not is_letter(first)
         return self._spelling.continues_mark if mark else self._spelling.continues_word
@@ -220,9 +224,9 @@ class _Search:
     def _take_extensions(self, nodes: list[_Node], log_probabilities: Tensor, allowed: Tensor, states: Tensor) -> None:
         """Takes the extensions of spellings into the heap if they cover what was typed, else aside until theirs do."""
         if not self._covers(nodes[0].text):
-            rows = zip(nodes, log_probabilities, allowed, states, strict=True)
+            rows = zip(nodes, log_probabilities, allowed.expand_as(log_probabilities), states, strict=True)
             allowed = torch.stack([self._covering(*row) for row in rows])
-        scores = log_probabilities.masked_fill(~allowed, -torch.inf)
+        scores = log_probabilities + (allowed - 1) * EXCLUDED
         for node, row, best, state in zip(nodes, scores, scores.amax(dim=1).tolist(), states, strict=True):
             children = _Children(node, row, best, state)
             self._push(children.bound, children)
@@ -235,16 +239,16 @@ class _Search:
             score = float(log_probabilities[token])
             self._uncovered.append(node.followed_by(token, score, self._vocabulary, state))
         covering = torch.zeros_like(allowed)
-        covering[self._spelling.starting_with(typed)] = True
-        covering &= allowed
+        covering[self._spelling.starting_with(typed)] = 1
+        covering *= allowed
         if (exactly := self._spelling.token_of(typed)) is not None:
-            covering[exactly] = True
-        probability = float(log_probabilities[covering].double().exp().sum())
+            covering[exactly] = 1
+        probability = float((log_probabilities.exp() * covering).sum())
         self._covered_probability += math.exp(node.log_probability) * probability
         return covering
 
     def _push(self, bound: float, entry: "str | _Children") -> None:
-        if bound > -math.inf:
+        if bound > -EXCLUDED / 2:
             heapq.heappush(self._heap, (-bound, next(self._order), entry))
 
     def _word(self, node: _Node) -> str | None:

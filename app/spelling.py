@@ -15,7 +15,10 @@ LEAD_BYTES_OF_MARKS = (0xC2, 0xE2, 0xF0)
 
 
 class Spelling:
-    """Which tokens can begin a pre-token and which can go on with one, read off the vocabulary once."""
+    """Which tokens can begin a pre-token and which can go on with one, read off the vocabulary once.
+
+    A set of tokens is a row `[V]` of ones and zeros in float32: arithmetic is ten times as fast as choosing by booleans.
+    """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
@@ -45,7 +48,7 @@ class Spelling:
 
 
 def _mask(values: Iterator[bool]) -> Tensor:
-    return torch.tensor(list(values))
+    return torch.tensor(list(values), dtype=torch.float32)
 
 
 def kind_of(token: bytes) -> str:
