@@ -70,7 +70,7 @@ class _Children:
     """The extensions of a spelling, the most probable first; sorted only when and as far as somebody takes them."""
 
     def __init__(self, node: _Node, scores: Tensor, best: float, state: Tensor) -> None:
-        """`scores [V]` are log-probabilities, -EXCLUDED or less for what is no extension, `best` the largest of them."""
+        """`scores [V]` are log-probabilities, those of no extension lowered by EXCLUDED; `best` is the largest."""
         self._node, self._scores, self._state = node, scores, state
         self._ordered: list[tuple[float, int]] = []
         self._place = 0
