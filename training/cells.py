@@ -128,7 +128,8 @@ class LSTMCell(Cell):
 
     def forward(self, inputs: Tensor, state: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
         gates_x = nn.functional.linear(inputs, self.weight_ih, self.bias)
-        return lstm_through_time(gates_x, self.weight_hh, state, keep)
+        with torch.autocast(inputs.device.type, enabled=False):  # the recurrence keeps its weights' precision
+            return lstm_through_time(gates_x.to(self.weight_hh.dtype), self.weight_hh, state, keep)
 
 
 def make_cell(name: CellName, input_size: int, hidden_size: int, activation: ActivationName = "tanh") -> Cell:

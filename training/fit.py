@@ -41,7 +41,7 @@ class FitOptions(NetworkOptions):
     negatives: int = Field(1024, ge=0, description="shared negatives of the sampled softmax; 0 takes the full softmax")
     hidden_ratings: float = Field(0.3, ge=0, le=1, description="share of reviews that hide their rating in training")
     precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="of matrix products; bfloat16 pays on CUDA and on CPUs with AMX"
+        "float32", description="of the products outside the recurrence; measure which is faster on your processor"
     )
     seed: int = Field(1, ge=0, description="of initial weights, order of reviews, negatives and dropout")
 

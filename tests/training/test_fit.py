@@ -34,7 +34,16 @@ def checkpoint(corpus: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"negatives": 0}, {"cell": "gru", "layers": 2}, {"cell": "elman", "activation": "relu"}],
+    [
+        {},
+        {"negatives": 0},
+        {"cell": "gru", "layers": 2},
+        {"cell": "elman", "activation": "relu"},
+        {"precision": "bfloat16"},
+        {"precision": "bfloat16", "negatives": 0, "layers": 2},
+        {"precision": "bfloat16", "cell": "gru"},
+        {"precision": "bfloat16", "cell": "elman"},
+    ],
     ids=str,
 )
 def test_the_loss_falls(corpus: Path, changes: dict[str, Any]) -> None:
