@@ -18,7 +18,7 @@ lint: $(BIN)/.dev ## check format, style and types
 	$(BIN)/mypy
 
 train: $(BIN)/.dev ## train on your reviews: make train REVIEWS=reviews.json.gz MINUTES=60
-	$(BIN)/python -m training all $(REVIEWS) $(if $(MINUTES),--minutes $(MINUTES))
+	$(BIN)/python -m training all $(REVIEWS) $(if $(MINUTES),--minutes $(MINUTES)) $(OPTIONS)
 
 $(BIN)/python:
 	$(PYTHON) -m venv .venv
