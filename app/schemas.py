@@ -33,6 +33,8 @@ class NextWordRequest(Request):
 
 
 class Suggestion(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
     word: str = Field(description="a whole word, as a person would write it there")
     probability: float = Field(description="of this word coming next; given the prefix if there is one")
 
@@ -70,6 +72,8 @@ class GenerateRequest(Request):
 
 
 class Review(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
     text: str = Field(description="continues the prompt and does not repeat it")
     finish_reason: Literal["end", "length", "stop"] = Field(
         description="`end`: the model closed the review; `length`: `max_tokens` cut it; `stop`: a stop string did"
@@ -99,6 +103,8 @@ class ScoreRequest(Request):
 
 
 class TokenScore(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
     text: str = Field(description="the token; empty for the end mark")
     start: int = Field(description="where it begins, in characters of the text")
     end: int = Field(description="where it ends")

@@ -78,7 +78,7 @@ def prepare_corpus(
     """
     corpus.mkdir(parents=True, exist_ok=True)
     reading = ReadingSummary()
-    first_pass = _reviews(sources, "train", ReadingSummary(), progress)
+    first_pass = _training_reviews(sources, progress)
     texts = (review.text for review in itertools.islice(first_pass, vocabulary_reviews))
     tokenizer = learn_vocabulary(texts, vocabulary_size)
     # The vocabulary is the mark of a whole corpus: it goes first and comes back last.
@@ -105,10 +105,10 @@ def prepare_corpus(
     return summary
 
 
-def _reviews(sources: dict[str, list[Path]], split: str, summary: ReadingSummary, progress: bool) -> Iterator[Review]:
-    for path in sources[split]:
-        for review in read_reviews(path, summary, progress):
-            if _split_of(review, split, sources) == split:
+def _training_reviews(sources: dict[str, list[Path]], progress: bool) -> Iterator[Review]:
+    for path in sources["train"]:
+        for review in read_reviews(path, ReadingSummary(), progress):
+            if _split_of(review, "train", sources) == "train":
                 yield review
 
 

@@ -5,7 +5,8 @@ import itertools
 import json
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -73,18 +74,23 @@ def export(checkpoint: Path, corpus: Path, destination: Path, about_data: str, r
 
 def script(network: Network) -> torch.jit.ScriptModule:
     """Turns a trained network into the module that is served."""
-    with warnings.catch_warnings():
-        # torch 2.13 announces TorchScript's end; the artifact contract keeps to it, and torch is pinned.
-        warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
+    with _torchscript_unwarned():
         module: torch.jit.ScriptModule = torch.jit.script(ServedNetwork(network.cpu()).eval())
     return module
+
+
+@contextmanager
+def _torchscript_unwarned() -> Iterator[None]:
+    # torch 2.13 announces TorchScript's end; the artifact contract keeps to it, and torch is pinned.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
+        yield
 
 
 def load_artifact(directory: Path) -> tuple[torch.jit.ScriptModule, Tokenizer]:
     """Loads an artifact to measure it."""
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
+        with _torchscript_unwarned():
             module: torch.jit.ScriptModule = torch.jit.load(str(directory / MODEL_FILE), map_location="cpu")
         return module, Tokenizer.from_file(str(directory / VOCABULARY_FILE))
     except Exception as error:

@@ -53,15 +53,7 @@ async def write_reviews(
     usage = _usage(written)
     exchange.tokens_in, exchange.tokens_out = usage.prompt_tokens, usage.generated_tokens
     return GenerateResponse(
-        reviews=[
-            Review(
-                text=review.text,
-                finish_reason=review.finish_reason,
-                tokens=review.tokens,
-                log_probability=review.log_probability,
-            )
-            for review in written.reviews
-        ],
+        reviews=[Review.model_validate(review) for review in written.reviews],
         seed=settings.seed,
         usage=usage,
         model=service.model.name,

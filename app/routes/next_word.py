@@ -26,7 +26,7 @@ async def next_word(request: NextWordRequest, service: CurrentService, exchange:
     found = await service.run(exchange, task, rows=BATCH)
     exchange.tokens_in, exchange.tokens_out = found.context_tokens, 0
     return NextWordResponse(
-        suggestions=[Suggestion(word=each.word, probability=each.probability) for each in found.words],
+        suggestions=[Suggestion.model_validate(word) for word in found.words],
         usage=NextWordUsage(context_tokens=found.context_tokens, cached_tokens=found.cached_tokens),
         model=service.model.name,
     )

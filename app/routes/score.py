@@ -42,16 +42,5 @@ def _score(text: ScoredText, with_tokens: bool) -> Score:
         words=text.words,
         tokens=len(text.tokens),
         characters=text.characters,
-        token_scores=[
-            TokenScore(
-                text=token.text,
-                start=token.start,
-                end=token.end,
-                log_probability=token.log_probability,
-                rank=token.rank,
-            )
-            for token in text.tokens
-        ]
-        if with_tokens
-        else None,
+        token_scores=[TokenScore.model_validate(token) for token in text.tokens] if with_tokens else None,
     )
