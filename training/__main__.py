@@ -54,7 +54,9 @@ class Prepare(PrepareOptions):
 
 
 class TrainOptions(CorpusFolder, RunFolder, FitOptions):
-    resume: bool = Field(False, description="go on with the run in this folder, with the options it was started with")
+    resume: bool = Field(
+        False, description="go on with the run in this folder; of the other options only epochs and minutes count"
+    )
     save_minutes: float = Field(5.0, gt=0, description="save a checkpoint and validate this often")
 
 
@@ -141,7 +143,7 @@ def _prepare(options: PrepareOptions) -> None:
 
 def _train(options: TrainOptions) -> None:
     finished: Fit = fit(
-        FitOptions(**{name: getattr(options, name) for name in FitOptions.model_fields}),
+        FitOptions(**options.model_dump(include=set(FitOptions.model_fields), exclude_unset=True)),
         options.corpus,
         options.run,
         resume=options.resume,

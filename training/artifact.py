@@ -20,6 +20,8 @@ from torch import Tensor, nn
 
 from training.cells import ElmanCell, GRUCell, LSTMCell
 from training.network import Network
+from training.ngrams import NgramTables, rows_of
+from training.vocabulary import END
 
 
 def quantize_rows(values: Tensor) -> tuple[Tensor, Tensor]:
@@ -107,6 +109,50 @@ class QuantizedLSTM(nn.Module):
         return torch.cat([squashed[:, 3 * n :] * torch.tanh(memory), memory], dim=1)
 
 
+class QuantizedNgrams(nn.Module):
+    """The look-ups of `ngrams.NgramTables`, after a state of the last token and the two before it, the oldest first."""
+
+    state_size: Final[int] = 3
+    first_word: Final[int] = END
+    """The first token that does not open a review."""
+    pair_keys: Tensor
+    triple_keys: Tensor
+    pairs: Tensor
+    pairs_scale: Tensor
+    triples: Tensor
+    triples_scale: Tensor
+
+    def __init__(self, tables: NgramTables) -> None:
+        super().__init__()
+        self.vocabulary_size = tables.vocabulary_size
+        for n, name, table in zip((2, 3), ("pair", "triple"), tables.tables, strict=True):
+            values, scale = quantize_rows(table.detach())
+            self.register_buffer(f"{name}_keys", tables.get_buffer(f"keys_{n}"))
+            self.register_buffer(f"{name}s", values)
+            self.register_buffer(f"{name}s_scale", scale)
+
+    def follow(self, tokens: Tensor, context: Tensor) -> Tensor:
+        """The context `[B, 3]` after one more token each; an opening starts it afresh."""
+        keep = (tokens >= self.first_word).to(torch.float32).unsqueeze(1)
+        return torch.cat([context[:, 1:], tokens.to(torch.float32).unsqueeze(1)], dim=1) * keep
+
+    def forward(self, context: Tensor) -> tuple[Tensor, Tensor]:
+        """The features of the pair and the triple that a context ends with: int8 `[B, F]`, scales `[B, 1]`."""
+        words = context.to(torch.int64)
+        pair = words[:, 1] * self.vocabulary_size + words[:, 2]
+        triple = words[:, 0] * (self.vocabulary_size * self.vocabulary_size) + pair
+        pair_row, triple_row = rows_of(self.pair_keys, pair), rows_of(self.triple_keys, triple)
+        return quantize_rows(
+            torch.cat(
+                [
+                    self.pairs[pair_row] * self.pairs_scale[pair_row],
+                    self.triples[triple_row] * self.triples_scale[triple_row],
+                ],
+                dim=1,
+            )
+        )
+
+
 def _quantized_cell(cell: nn.Module, activation: str) -> nn.Module:
     if isinstance(cell, LSTMCell):
         return QuantizedLSTM(cell)
@@ -135,12 +181,18 @@ class ServedNetwork(nn.Module):
         self.register_buffer("bias", network.output_bias.detach())
         self.cells = nn.ModuleList(_quantized_cell(cell, network.options.activation) for cell in network.cells)
         self.projection = QuantizedLinear(network.projection.weight, network.projection.bias)
-        self.state_size = sum(network.state_sizes)
         self.hidden_size = network.options.hidden
-        # The last layer stands first in the state; `last` is where it ends and the first layer begins.
-        self.last = network.state_sizes[-1]
-        ends = list(itertools.accumulate(network.state_sizes[:-1], initial=self.last))
-        self.slices = [*itertools.pairwise(ends), (0, self.last)]
+        sizes = network.state_sizes[: len(network.cells)]
+        # The last layer stands first in the state and the first begins where it ends; the n-grams' part is at the end.
+        ends = list(itertools.accumulate(sizes[:-1], initial=sizes[-1]))
+        self.slices = [*itertools.pairwise(ends), (0, sizes[-1])]
+        self.state_size = sum(sizes)
+        self.ngrams = None
+        if network.ngrams is not None:
+            self.ngrams = QuantizedNgrams(network.ngrams)
+            self.ngrams_in = QuantizedLinear(network.ngrams_in.weight, torch.zeros(network.options.embedding))
+            self.ngrams_out = QuantizedLinear(network.ngrams_out.weight, torch.zeros(network.options.embedding))
+            self.state_size += self.ngrams.state_size
 
     @torch.jit.export
     def initial_state(self, batch: int) -> Tensor:
@@ -151,7 +203,11 @@ class ServedNetwork(nn.Module):
     def log_probabilities(self, state: Tensor) -> Tensor:
         """Natural log-probabilities of the next token, `[B, V]`, after a state that has taken a token."""
         hidden, hidden_scale = quantize_rows(state[:, : self.hidden_size])
-        projected, scale = quantize_rows(self.projection(hidden, hidden_scale))
+        output = self.projection(hidden, hidden_scale)
+        if self.ngrams is not None:
+            features, feature_scale = self.ngrams(state[:, -self.ngrams.state_size :])
+            output = output + self.ngrams_out(features, feature_scale)
+        projected, scale = quantize_rows(output)
         logits = torch._int_mm(projected, self.embedding.t()).to(torch.float32)
         return torch.log_softmax(logits.mul_(self.output_scale).mul_(scale).add_(self.bias), dim=1)
 
@@ -159,12 +215,29 @@ class ServedNetwork(nn.Module):
         """The state after one more token each, `tokens [B]`."""
         values, scale = self.embedding[tokens], self.embedding_scale[tokens]
         states: list[Tensor] = []
+        context: list[Tensor] = []
+        if self.ngrams is not None:
+            context.append(self.ngrams.follow(tokens, state[:, -self.ngrams.state_size :]))
+            features, feature_scale = self.ngrams(context[0])
+            values, scale = quantize_rows(values * scale + self.ngrams_in(features, feature_scale))
         for index, cell in enumerate(self.cells):
             start, end = self.slices[index]
             after = cell(values, scale, state[:, start:end])
             values, scale = quantize_rows(after[:, : self.hidden_size])
             states.append(after)
-        return torch.cat(states[-1:] + states[:-1], dim=1)
+        return torch.cat(states[-1:] + states[:-1] + context, dim=1)
+
+    def consume_some(self, tokens: Tensor, rows: Tensor, state: Tensor) -> Tensor:
+        """The same for the `rows [B]` that are true; the others keep their state."""
+        # Arithmetic, as choosing by booleans takes torch ten times as long; exact, for the factors are 0 and 1.
+        chosen = rows.to(torch.float32).unsqueeze(1)
+        return self.consume(tokens, state) * chosen + state * (1.0 - chosen)
+
+    def read_out(self, state: Tensor) -> Tensor:
+        """What `log_probabilities` reads of a state."""
+        if self.ngrams is not None:
+            return torch.cat([state[:, : self.hidden_size], state[:, -self.ngrams.state_size :]], dim=1)
+        return state[:, : self.hidden_size]
 
     @torch.jit.export
     def step(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -176,7 +249,7 @@ class ServedNetwork(nn.Module):
     def advance(self, tokens: Tensor, lengths: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Takes `tokens [B, T]`, of which row b has `lengths[b] ≥ 1`; returns as `step` does after each row's last."""
         for t in range(tokens.size(1)):
-            state = torch.where((t < lengths).unsqueeze(1), self.consume(tokens[:, t], state), state)
+            state = self.consume_some(tokens[:, t], t < lengths, state)
         return self.log_probabilities(state), state
 
     @torch.jit.export
@@ -188,8 +261,8 @@ class ServedNetwork(nn.Module):
         """
         before: list[Tensor] = []
         for t in range(tokens.size(1)):
-            before.append(state[:, : self.hidden_size])
-            state = torch.where((t < lengths).unsqueeze(1), self.consume(tokens[:, t], state), state)
+            before.append(self.read_out(state))
+            state = self.consume_some(tokens[:, t], t < lengths, state)
         hidden = torch.stack(before, dim=1).flatten(0, 1)
         targets = tokens.flatten().unsqueeze(1)
         scores: list[Tensor] = []

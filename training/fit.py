@@ -19,22 +19,29 @@ from training.corpus import Batch, ReviewStreams, Split, corpus_vocabulary
 from training.errors import TrainingError
 from training.evaluate import evaluate, measurable_split, network_scorer
 from training.network import Network, NetworkOptions
+from training.ngrams import frequent_ngrams
 from training.softmax import SampledSoftmax, full_softmax
 from training.vocabulary import END
 
 CHECKPOINT_FILE = "checkpoint.pt"
 LOG_FILE = "log.jsonl"
-FORMAT = 1
+FORMAT = 2
 
 
 class FitOptions(NetworkOptions):
     """Everything that decides what a training run computes; saved in its checkpoint."""
 
-    epochs: float = Field(4.0, gt=0, description="passes over the corpus; the learning rate reaches zero at their end")
+    epochs: float = Field(4.0, gt=0, description="passes over the corpus")
     minutes: float | None = Field(None, gt=0, description="finish within this time, even before all epochs")
     lanes: int = Field(32, ge=1, description="parallel streams of reviews in a batch (B)")
     steps: int = Field(48, ge=1, description="steps of truncated back-propagation through time (T)")
     learning_rate: float = Field(5e-3, gt=0, description="peak learning rate of AdamW")
+    table_rate: float = Field(
+        0.05, gt=0, description="peak learning rate of Adagrad, which trains the n-grams' vectors"
+    )
+    decay: float = Field(
+        1.0, gt=0, le=1, description="share of the run, at its end, over which the learning rate falls to zero"
+    )
     warmup: int = Field(200, ge=0, description="updates over which the learning rate rises to its peak")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay of AdamW")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient; a longer one is scaled down to it")
@@ -57,10 +64,17 @@ class Fit:
         self.vocabulary_size = self.tokenizer.get_vocab_size()
         self.train_split, self.valid_split = Split(corpus, "train"), Split(corpus, "valid")
         self.network = Network(options, self.vocabulary_size).to(self.device)
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=options.weight_decay,
-            fused=True,
-        )  # fmt: skip
+        tables = [] if self.network.ngrams is None else list(self.network.ngrams.tables)
+        self.dense = [p for p in self.network.parameters() if all(p is not table for table in tables)]
+        self.optimizers: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(
+                self.dense, lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=options.weight_decay, fused=True
+            )
+        ]
+        if self.network.ngrams is not None:
+            self.network.ngrams.fill(frequent_ngrams(self.train_split, self.vocabulary_size, options.ngrams))
+            torch.sparse.check_sparse_tensor_invariants.disable()  # the default, but Adagrad warns until it is said
+            self.optimizers.append(torch.optim.Adagrad(tables, lr=options.table_rate))
         self.streams = ReviewStreams(
             self.train_split, options.lanes, options.steps, options.hidden_ratings, options.seed
         )
@@ -95,8 +109,9 @@ class Fit:
 
     def _update(self, batch: Batch) -> float:
         self.network.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.options.learning_rate * self._schedule()
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group.setdefault("initial_lr", group["lr"]) * self._schedule()
         inputs, targets = batch.inputs.to(self.device), batch.targets.to(self.device).flatten()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
             projected, state = self.network(inputs, self.state)
@@ -111,17 +126,18 @@ class Fit:
             raise TrainingError(
                 f"The loss became {value} at update {self.updates}; lower --learning-rate and train again."
             )
-        self.optimizer.zero_grad(set_to_none=True)
+        self.network.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.options.clip)
-        self.optimizer.step()
+        nn.utils.clip_grad_norm_(self.dense, self.options.clip)
+        for optimizer in self.optimizers:
+            optimizer.step()
         self.state = state.detach()
         return value
 
     def _schedule(self) -> float:
-        """Share of the peak learning rate: a linear rise, then a linear fall that ends at zero with the run."""
+        """Share of the peak learning rate: a linear rise, a level, and a linear fall that ends at zero with the run."""
         warm = min(1.0, (self.updates + 1) / (self.options.warmup + 1))
-        return warm * (1 - self.progress)
+        return warm * min(1.0, (1 - self.progress) / self.options.decay)
 
     def bits_per_character(self, reviews: int) -> float:
         """Measures the first `reviews` validation reviews with the network as it is now."""
@@ -137,7 +153,7 @@ class Fit:
             "options": self.options.model_dump(),
             "vocabulary_size": self.vocabulary_size,
             "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "streams": self.streams.state_dict(),
             "negatives": self.loss.state_dict() if isinstance(self.loss, SampledSoftmax) else {},
             "random": torch.get_rng_state(),
@@ -149,13 +165,15 @@ class Fit:
         os.replace(temporary, path)
 
     @classmethod
-    def load(cls, path: Path, corpus: Path) -> "Fit":
+    def load(cls, path: Path, corpus: Path, **changes: Any) -> "Fit":
+        """Takes up a run where it was saved, with the options it was started with but for `changes`."""
         saved = read_checkpoint(path)
-        fit = cls(FitOptions(**saved["options"]), corpus)
+        fit = cls(FitOptions(**{**saved["options"], **changes}), corpus)
         if fit.vocabulary_size != saved["vocabulary_size"]:
             raise TrainingError(f"{path} was trained on another vocabulary than {corpus} holds; give that corpus.")
         fit.network.load_state_dict(saved["network"])
-        fit.optimizer.load_state_dict(saved["optimizer"])
+        for optimizer, state in zip(fit.optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
         fit.streams.load_state_dict(saved["streams"])
         if isinstance(fit.loss, SampledSoftmax):
             fit.loss.load_state_dict(saved["negatives"])
@@ -189,12 +207,16 @@ def load_network(path: Path) -> tuple[Network, dict[str, Any]]:
 def fit(
     options: FitOptions, corpus: Path, run: Path, *, resume: bool, save_minutes: float, progress: bool = True
 ) -> Fit:
-    """Trains to the end of `options`, saving and validating every `save_minutes`; returns the finished run."""
+    """Trains to the end of `options`, saving and validating every `save_minutes`; returns the finished run.
+
+    A run that is resumed keeps its own options, but ends where `options` say so explicitly.
+    """
     run.mkdir(parents=True, exist_ok=True)
     checkpoint = run / CHECKPOINT_FILE
     if checkpoint.exists() and not resume:
         raise TrainingError(f"{run} holds a run already; add --resume to go on with it, or give another --run.")
-    training = Fit.load(checkpoint, corpus) if resume and checkpoint.exists() else Fit(options, corpus)
+    ends = options.model_dump(include={"epochs", "minutes"} & options.model_fields_set)
+    training = Fit.load(checkpoint, corpus, **ends) if resume and checkpoint.exists() else Fit(options, corpus)
     if training.progress >= 1:
         return training
     bar = tqdm(total=100, unit="%", desc="training", disable=None if progress else True,

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 from torch import Tensor, nn
 
 from training.cells import ActivationName, CellName, make_cell
+from training.ngrams import NgramTables
 from training.vocabulary import END, OPENINGS
 
 
@@ -23,6 +24,10 @@ class NetworkOptions(BaseModel):
     )
     layers: int = Field(1, ge=1, le=8, description="recurrent layers")
     dropout: float = Field(0.0, ge=0, lt=1, description="share of the units dropped before and after the recurrence")
+    ngrams: int = Field(
+        0, ge=0, description="frequent pairs of tokens that get a vector of their own, and as many triples"
+    )
+    ngram_size: int = Field(64, ge=1, description="numbers that stand for such a pair or triple")
 
 
 class Network(nn.Module):
@@ -44,6 +49,12 @@ class Network(nn.Module):
         self.cells = nn.ModuleList(cells)
         self.state_sizes = [cell.state_size for cell in cells]
         self.projection = nn.Linear(options.hidden, options.embedding)
+        self.ngrams = None
+        if options.ngrams:
+            self.ngrams = NgramTables(options.ngrams, options.ngram_size, vocabulary_size)
+            self.ngrams_in = nn.Linear(self.ngrams.feature_size, options.embedding, bias=False)
+            self.ngrams_out = nn.Linear(self.ngrams.feature_size, options.embedding, bias=False)
+            self.state_sizes.append(self.ngrams.state_size)
         self.dropout = nn.Dropout(options.dropout)
         self.register_buffer("opening_mask", torch.zeros(vocabulary_size), persistent=False)
         self.opening_mask[list(OPENINGS)] = -torch.inf
@@ -58,13 +69,22 @@ class Network(nn.Module):
         An opening token makes the network forget what came before.
         """
         keep = (tokens >= END).to(self.embedding.dtype)
-        outputs = self.dropout(nn.functional.embedding(tokens, self.embedding))
-        states = []
-        for cell, before in zip(self.cells, state.split(self.state_sizes, dim=1), strict=True):
-            outputs, after = cell(outputs, before, keep)
+        outputs = nn.functional.embedding(tokens, self.embedding)
+        before, states = state.split(self.state_sizes, dim=1), []
+        if self.ngrams is not None:
+            features, context = self.ngrams(tokens, before[-1])
+            features = self.dropout(features)
+            outputs = outputs + self.ngrams_in(features)
+        outputs = self.dropout(outputs)
+        for cell, cell_state in zip(self.cells, before, strict=False):
+            outputs, after = cell(outputs, cell_state, keep)
             outputs = self.dropout(outputs)
             states.append(after)
-        return self.projection(outputs), torch.cat(states, dim=1)
+        projected = self.projection(outputs)
+        if self.ngrams is not None:
+            projected = projected + self.ngrams_out(features)
+            states.append(context)
+        return projected, torch.cat(states, dim=1)
 
     @property
     def output_bias(self) -> Tensor:

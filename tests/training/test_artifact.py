@@ -9,6 +9,7 @@ from torch import Tensor
 from training.cells import CellName
 from training.export import script
 from training.network import Network, NetworkOptions
+from training.ngrams import NgramTables
 from training.vocabulary import END, OPENINGS
 
 VOCABULARY = 300
@@ -24,14 +25,21 @@ class Pair:
     module: Any
 
 
-NETWORKS: list[tuple[CellName, int]] = [(cell, layers) for cell in ("lstm", "gru", "elman") for layers in (1, 2)]
+NETWORKS: list[tuple[CellName, int, int]] = [
+    *((cell, layers, 0) for cell in ("lstm", "gru", "elman") for layers in (1, 2)),
+    ("lstm", 1, 200),
+    ("gru", 2, 200),
+]
 
 
-@pytest.fixture(scope="module", params=NETWORKS, ids=lambda param: f"{param[0]}-{param[1]}")
+@pytest.fixture(scope="module", params=NETWORKS, ids=lambda param: f"{param[0]}-{param[1]}-{param[2]}")
 def pair(request: pytest.FixtureRequest) -> Pair:
-    cell, layers = request.param
+    cell, layers, ngrams = request.param
     torch.manual_seed(1)
-    network = Network(NetworkOptions(cell=cell, layers=layers, hidden=HIDDEN, embedding=24), VOCABULARY).eval()
+    options = NetworkOptions(cell=cell, layers=layers, hidden=HIDDEN, embedding=24, ngrams=ngrams, ngram_size=8)
+    network = Network(options, VOCABULARY).eval()
+    if network.ngrams is not None:
+        fill_with_ngrams(network.ngrams)
     with torch.no_grad():
         network.projection.weight *= 6  # as sure of itself as a trained network, so that an error would show
         network.bias.normal_()
@@ -41,14 +49,28 @@ def pair(request: pytest.FixtureRequest) -> Pair:
     return Pair(network, script(network))
 
 
-@pytest.fixture
-def ragged() -> tuple[Tensor, Tensor]:
+def fill_with_ngrams(tables: NgramTables) -> None:
+    """Puts in every pair and triple of the rows of `ragged` up to the fifth token, and vectors that matter."""
+    tokens, _ = ragged_rows()
+    words = torch.nn.functional.pad(tokens[:, 1:5], (2, 0))
+    pairs = words[:, :-1] * VOCABULARY + words[:, 1:]
+    tables.fill([pairs[:, 1:].unique(), (words[:, :-2] * VOCABULARY**2 + pairs[:, 1:]).unique()])
+    for table in tables.tables:
+        table.data[1:] = torch.randn_like(table[1:])
+
+
+def ragged_rows() -> tuple[Tensor, Tensor]:
     """32 rows of tokens, `[B, T]`, of 1 to 9 tokens each, after an opening; and their lengths."""
     generator = torch.Generator().manual_seed(2)
     tokens = torch.randint(END, VOCABULARY, (ROWS, LONGEST), generator=generator)
     tokens[:, 0] = torch.randint(0, END, (ROWS,), generator=generator)
     lengths = torch.arange(ROWS) % LONGEST + 1
     return tokens.masked_fill(torch.arange(LONGEST) >= lengths[:, None], 0), lengths
+
+
+@pytest.fixture
+def ragged() -> tuple[Tensor, Tensor]:
+    return ragged_rows()
 
 
 def opened(pair: Pair, rows: int) -> Tensor:
@@ -162,4 +184,3 @@ def test_the_probabilities_follow_from_the_state_alone(pair: Pair) -> None:
 
 def test_a_fresh_state_is_one_that_knows_nothing(pair: Pair) -> None:
     assert torch.equal(pair.module.initial_state(3), torch.zeros(3, pair.module.state_size))
-    assert pair.module.state_size == pair.network.initial_state(1).shape[1]

@@ -37,6 +37,7 @@ def checkpoint(corpus: Path, tmp_path: Path) -> Path:
     [
         {},
         {"negatives": 0},
+        {"ngrams": 60, "ngram_size": 8},
         {"cell": "gru", "layers": 2},
         {"cell": "elman", "activation": "relu"},
         {"precision": "bfloat16"},
@@ -54,7 +55,10 @@ def test_the_loss_falls(corpus: Path, changes: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"dropout": 0.2}, {"negatives": 0, "cell": "gru", "layers": 2, "weight_decay": 0.1}],
+    [
+        {"dropout": 0.2, "ngrams": 60, "ngram_size": 4},
+        {"negatives": 0, "cell": "gru", "layers": 2, "weight_decay": 0.1},
+    ],
     ids=str,
 )
 def test_a_resumed_run_is_the_unbroken_run_to_the_bit(corpus: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
@@ -108,7 +112,7 @@ def test_the_learning_rate_rises_and_ends_at_zero(corpus: Path) -> None:
     run = Fit(options(epochs=1, warmup=9, learning_rate=0.01), corpus)
     rates = []
     for _ in run.updates_forever():
-        rates.append(run.optimizer.param_groups[0]["lr"])
+        rates.append(run.optimizers[0].param_groups[0]["lr"])
         if run.progress == 1:
             break
     assert rates[0] == pytest.approx(0.001)
@@ -116,6 +120,21 @@ def test_the_learning_rate_rises_and_ends_at_zero(corpus: Path) -> None:
     assert rates[12:] == sorted(rates[12:], reverse=True)
     assert rates[-1] < 0.0005
     assert max(rates) < 0.01
+
+
+def test_the_learning_rate_stays_level_until_the_decay(corpus: Path) -> None:
+    run = Fit(options(epochs=1, warmup=0, learning_rate=0.01, decay=0.25, ngrams=20, ngram_size=4), corpus)
+    rates: dict[float, list[float]] = {}
+    for _ in run.updates_forever():
+        rates[run.progress] = [group["lr"] for optimizer in run.optimizers for group in optimizer.param_groups]
+        if run.progress == 1:
+            break
+    assert all(rate == [0.01, 0.05] for progress, rate in rates.items() if progress <= 0.75)
+    update = 1 / len(rates)
+    for progress, rate in rates.items():  # an update's rate follows from the progress before it
+        if 0.75 + update < progress < 1:
+            share = (1 - progress + update) / 0.25
+            assert rate == [pytest.approx(0.01 * share, abs=1e-4), pytest.approx(0.05 * share, abs=5e-4)]
 
 
 def test_a_loss_that_is_no_number_ends_in_advice(corpus: Path) -> None:
@@ -202,3 +221,10 @@ def test_a_finished_run_that_is_resumed_stays_as_it_is(corpus: Path, tmp_path: P
     again = fit(options(), corpus, tmp_path, resume=True, save_minutes=1, progress=False)
     assert again.updates == finished.updates
     assert len((tmp_path / LOG_FILE).read_text().splitlines()) == 1
+
+
+def test_a_resumed_run_may_be_given_another_end_and_nothing_else(corpus: Path, tmp_path: Path) -> None:
+    fit(options(epochs=0.05), corpus, tmp_path, resume=False, save_minutes=1, progress=False)
+    longer = fit(options(epochs=0.1, hidden=64), corpus, tmp_path, resume=True, save_minutes=1, progress=False)
+    assert longer.options == options(epochs=0.1)
+    assert longer.tokens >= longer.tokens_planned
