@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 from pydantic_settings import BaseSettings, CliApp, CliPositionalArg, CliSubCommand, SettingsConfigDict, SettingsError
 from tokenizers import Tokenizer
 
+from training.checkpoint import CHECKPOINT_FILE, load_network
 from training.corpus import Split, corpus_vocabulary, prepare_corpus
 from training.errors import TrainingError
 from training.evaluate import (
@@ -24,8 +25,12 @@ from training.evaluate import (
     network_scorer,
 )
 from training.export import export, load_artifact
-from training.fit import CHECKPOINT_FILE, Fit, FitOptions, fit, load_network
+from training.fit import Fit, fit
+from training.options import FitOptions
 from training.reviews import ReadingSummary, read_reviews
+
+NO_DEFAULT = "default_factory_not_called"
+"""What pydantic says of an option whose default depends on others, when one of those is the problem."""
 
 
 class CorpusFolder(BaseModel):
@@ -215,7 +220,7 @@ def main(arguments: list[str] | None = None) -> int:
     except TrainingError as error:
         return _fail(str(error))
     except ValidationError as error:
-        return _fail("; ".join(_sentence(problem) for problem in error.errors()))
+        return _fail("; ".join(_sentence(problem) for problem in error.errors() if problem["type"] != NO_DEFAULT))
     except SettingsError as error:
         return _fail(str(error))
     except OSError as error:

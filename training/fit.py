@@ -3,54 +3,28 @@
 import itertools
 import json
 import math
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from training.checkpoint import CHECKPOINT_FILE, read_checkpoint, write_checkpoint
 from training.corpus import Batch, ReviewStreams, Split, corpus_vocabulary
 from training.errors import TrainingError
 from training.evaluate import evaluate, measurable_split, network_scorer
-from training.network import Network, NetworkOptions
+from training.network import Network
 from training.ngrams import frequent_ngrams
+from training.optimizers import add_l2_gradient, make_optimizers
+from training.options import FitOptions
 from training.softmax import SampledSoftmax, full_softmax
 from training.vocabulary import END
 
-CHECKPOINT_FILE = "checkpoint.pt"
 LOG_FILE = "log.jsonl"
-FORMAT = 2
-
-
-class FitOptions(NetworkOptions):
-    """Everything that decides what a training run computes; saved in its checkpoint."""
-
-    epochs: float = Field(4.0, gt=0, description="passes over the corpus")
-    minutes: float | None = Field(None, gt=0, description="finish within this time, even before all epochs")
-    lanes: int = Field(32, ge=1, description="parallel streams of reviews in a batch (B)")
-    steps: int = Field(48, ge=1, description="steps of truncated back-propagation through time (T)")
-    learning_rate: float = Field(5e-3, gt=0, description="peak learning rate of AdamW")
-    table_rate: float = Field(
-        0.05, gt=0, description="peak learning rate of Adagrad, which trains the n-grams' vectors"
-    )
-    decay: float = Field(
-        1.0, gt=0, le=1, description="share of the run, at its end, over which the learning rate falls to zero"
-    )
-    warmup: int = Field(200, ge=0, description="updates over which the learning rate rises to its peak")
-    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay of AdamW")
-    clip: float = Field(1.0, gt=0, description="largest norm of the gradient; a longer one is scaled down to it")
-    negatives: int = Field(1024, ge=0, description="shared negatives of the sampled softmax; 0 takes the full softmax")
-    hidden_ratings: float = Field(0.3, ge=0, le=1, description="share of reviews that hide their rating in training")
-    precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="of the products outside the recurrence; measure which is faster on your processor"
-    )
-    seed: int = Field(1, ge=0, description="of initial weights, order of reviews, negatives and dropout")
 
 
 class Fit:
@@ -66,11 +40,9 @@ class Fit:
         self.network = Network(options, self.vocabulary_size).to(self.device)
         tables = [] if self.network.ngrams is None else list(self.network.ngrams.tables)
         self.dense = [p for p in self.network.parameters() if all(p is not table for table in tables)]
-        self.optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW(
-                self.dense, lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=options.weight_decay, fused=True
-            )
-        ]
+        self.optimizers = make_optimizers(
+            options.optimizer, self.dense, self.network.embedding, options.learning_rate, options.weight_decay
+        )
         if self.network.ngrams is not None:
             self.network.ngrams.fill(frequent_ngrams(self.train_split, self.vocabulary_size, options.ngrams))
             torch.sparse.check_sparse_tensor_invariants.disable()  # the default, but Adagrad warns until it is said
@@ -128,7 +100,10 @@ class Fit:
             )
         self.network.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.dense, self.options.clip)
+        if self.options.l2:
+            add_l2_gradient(self.dense, self.options.l2)
+        if self.options.clip:
+            nn.utils.clip_grad_norm_(self.dense, self.options.clip)
         for optimizer in self.optimizers:
             optimizer.step()
         self.state = state.detach()
@@ -149,8 +124,7 @@ class Fit:
     def save(self, path: Path) -> None:
         """Writes all that `load` needs to go on as if the run had never stopped; replaces `path` once it is whole."""
         state = {
-            "format": FORMAT,
-            "options": self.options.model_dump(),
+            "options": self.options.model_dump(mode="json"),
             "vocabulary_size": self.vocabulary_size,
             "network": self.network.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
@@ -160,9 +134,7 @@ class Fit:
             "state": self.state,
             "progress": {"updates": self.updates, "tokens": self.tokens, "seconds": self.seconds},
         }
-        temporary = path.with_suffix(".writing")
-        torch.save(state, temporary)
-        os.replace(temporary, path)
+        write_checkpoint(path, state)
 
     @classmethod
     def load(cls, path: Path, corpus: Path, **changes: Any) -> "Fit":
@@ -181,27 +153,6 @@ class Fit:
         fit.state = saved["state"].to(fit.device)
         fit.updates, fit.tokens, fit.seconds = (saved["progress"][key] for key in ("updates", "tokens", "seconds"))
         return fit
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Reads a checkpoint without running any code that might be in it."""
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise TrainingError(f"There is no checkpoint {path}; run `python -m training train` first.") from None
-    except Exception as error:
-        raise TrainingError(f"{path} is not a whole checkpoint of this program ({error}); train again.") from error
-    if not isinstance(saved, dict) or saved.get("format") != FORMAT:
-        raise TrainingError(f"{path} has another checkpoint format than this program's {FORMAT}; train again.")
-    return dict(saved)
-
-
-def load_network(path: Path) -> tuple[Network, dict[str, Any]]:
-    """Rebuilds a trained network from its checkpoint alone; returns it with what the checkpoint says of the run."""
-    saved = read_checkpoint(path)
-    network = Network(NetworkOptions(**_network_fields(saved["options"])), saved["vocabulary_size"])
-    network.load_state_dict(saved["network"])
-    return network.eval(), saved
 
 
 def fit(
@@ -259,7 +210,3 @@ def _target_counts(split: Split, vocabulary_size: int) -> Tensor:
         counts += np.bincount(split.tokens[start : start + (1 << 24)], minlength=vocabulary_size)
     counts[END] = len(split)
     return torch.from_numpy(counts)
-
-
-def _network_fields(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: options[name] for name in NetworkOptions.model_fields}
