@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from training.bptt import lstm_through_time
 
 CellName = Literal["lstm", "gru", "elman"]
-ActivationName = Literal["tanh", "relu", "sigmoid"]
+ActivationName = Literal["tanh", "relu", "sigmoid", "arctan"]
 ACTIVATIONS: dict[ActivationName, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
     "relu": torch.relu,
     "sigmoid": torch.sigmoid,
+    "arctan": torch.atan,
 }
 
 
@@ -61,7 +62,7 @@ class Cell(nn.Module):
 
 
 class ElmanCell(Cell):
-    """h ← f(W_ih x + b + W_hh h), f one of tanh, ReLU, sigmoid.
+    """h ← f(W_ih x + b + W_hh h), f one of tanh, ReLU, sigmoid, arctan.
 
     Elman 1990, "Finding Structure in Time"; as a language model Mikolov et al. 2010.
     """
