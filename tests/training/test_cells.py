@@ -113,7 +113,7 @@ def test_a_step_is_what_the_whole_run_does_at_each_time(name: CellName, activati
     inputs, state = torch.randn(STEPS, BATCH, INPUT), torch.randn(BATCH, cell.state_size)
     outputs, last = cell(inputs, state, all_kept())
     for t in range(STEPS):
-        state = cell.step(nn.functional.linear(inputs[t], cell.weight_ih, cell.bias), state)
+        state = cell.step(nn.functional.linear(inputs[t], cell.weight_ih, cell.bias), state, cell.weight_hh)
         torch.testing.assert_close(outputs[t], state[:, :HIDDEN])
     torch.testing.assert_close(last, state)
 
