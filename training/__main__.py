@@ -1,4 +1,4 @@
-"""The command line: `python -m training prepare|train|evaluate|export|all`."""
+"""The command line: `python -m training prepare|embed|train|evaluate|export|all`."""
 
 import json
 import os
@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, CliApp, CliPositionalArg, CliSubComm
 from tokenizers import Tokenizer
 
 from training.checkpoint import CHECKPOINT_FILE, load_network
+from training.cooccurrence import write_embeddings
 from training.corpus import Split, corpus_vocabulary, prepare_corpus
 from training.errors import TrainingError
 from training.evaluate import (
@@ -72,6 +73,18 @@ class Train(TrainOptions):
         _train(self)
 
 
+class Embed(CorpusFolder):
+    """Make embeddings from the counts of which words meet in the training reviews, for `train --embeddings`."""
+
+    embedding: int = Field(256, ge=1, description="numbers that stand for a token")
+    destination: Path = Field(Path("runs/embeddings.npz"), description="file that is written")
+
+    def cli_cmd(self) -> None:
+        tokenizer = corpus_vocabulary(self.corpus)
+        write_embeddings(Split(self.corpus, "train"), tokenizer, self.embedding, self.destination)
+        print(f"Wrote {tokenizer.get_vocab_size():,} vectors of {self.embedding} numbers to {self.destination}")
+
+
 class Evaluate(CorpusFolder, RunFolder):
     """Measure perplexity and bits per character, of a trained network or (with --artifact) of an exported one."""
 
@@ -123,9 +136,10 @@ class CommandLine(BaseSettings):
 
     prepare: CliSubCommand[Prepare] = Field(description="files of reviews → vocabulary and tokenised corpus")
     train: CliSubCommand[Train] = Field(description="corpus → trained network; --resume goes on")
+    embed: CliSubCommand[Embed] = Field(description="corpus → embeddings that training may start from")
     evaluate: CliSubCommand[Evaluate] = Field(description="perplexity and bits per character on any reviews")
     export: CliSubCommand[Export] = Field(description="trained network → int8 artifact that the service loads")
-    all: CliSubCommand[All] = Field(description="the four above, one after the other")
+    all: CliSubCommand[All] = Field(description="prepare, train, evaluate and export, one after the other")
 
     @classmethod
     def settings_customise_sources(  # type: ignore[override]

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from training.checkpoint import CHECKPOINT_FILE, read_checkpoint, write_checkpoint
 from training.corpus import Batch, ReviewStreams, Split, corpus_vocabulary
+from training.embeddings import fill_embedding
 from training.errors import TrainingError
 from training.evaluate import evaluate, measurable_split, network_scorer
 from training.network import Network
@@ -30,7 +31,8 @@ LOG_FILE = "log.jsonl"
 class Fit:
     """One training run: a network, its optimiser, and how far they have come."""
 
-    def __init__(self, options: FitOptions, corpus: Path) -> None:
+    def __init__(self, options: FitOptions, corpus: Path, *, fresh: bool = True) -> None:
+        """Begins a run, or what a checkpoint is then loaded into, which need not read `--embeddings` again."""
         torch.manual_seed(options.seed)
         self.options, self.corpus = options, corpus
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -38,8 +40,12 @@ class Fit:
         self.vocabulary_size = self.tokenizer.get_vocab_size()
         self.train_split, self.valid_split = Split(corpus, "train"), Split(corpus, "valid")
         self.network = Network(options, self.vocabulary_size).to(self.device)
+        if options.embeddings and fresh:
+            fill_embedding(self.network.embedding, options.embeddings, self.tokenizer)
+        self.network.embedding.requires_grad_(not options.freeze_embeddings)
         tables = [] if self.network.ngrams is None else list(self.network.ngrams.tables)
-        self.dense = [p for p in self.network.parameters() if all(p is not table for table in tables)]
+        trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        self.dense = [parameter for parameter in trained if all(parameter is not table for table in tables)]
         self.optimizers = make_optimizers(
             options.optimizer, self.dense, self.network.embedding, options.learning_rate, options.weight_decay
         )
@@ -140,7 +146,7 @@ class Fit:
     def load(cls, path: Path, corpus: Path, **changes: Any) -> "Fit":
         """Takes up a run where it was saved, with the options it was started with but for `changes`."""
         saved = read_checkpoint(path)
-        fit = cls(FitOptions(**{**saved["options"], **changes}), corpus)
+        fit = cls(FitOptions(**{**saved["options"], **changes}), corpus, fresh=False)
         if fit.vocabulary_size != saved["vocabulary_size"]:
             raise TrainingError(f"{path} was trained on another vocabulary than {corpus} holds; give that corpus.")
         fit.network.load_state_dict(saved["network"])

@@ -1,5 +1,6 @@
 """The options of a training run."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -19,6 +20,12 @@ class FitOptions(NetworkOptions):
     minutes: float | None = Field(None, gt=0, description="finish within this time, even before all epochs")
     lanes: int = Field(32, ge=1, description="parallel streams of reviews in a batch (B)")
     steps: int = Field(48, ge=1, description="steps of truncated back-propagation through time (T)")
+    embeddings: Path | None = Field(
+        None, description="file of pre-trained embeddings, .npz or the text of word2vec and GloVe, to start from"
+    )
+    freeze_embeddings: bool = Field(
+        False, description="leave the embeddings as they start, at the input and, as they are shared, in the softmax"
+    )
     optimizer: OptimizerName = Field("adamw", description="trains all weights but the n-grams' vectors")
     learning_rate: float = Field(
         default_factory=suited_rate, gt=0, description=f"peak learning rate of the optimizer; without it {RATES}"
