@@ -5,6 +5,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from training.average import WeightAverage
 from training.checkpoint import CHECKPOINT_FILE, read_checkpoint, write_checkpoint
 from training.corpus import Batch, ReviewStreams, Split, corpus_vocabulary
 from training.embeddings import fill_embedding
@@ -22,7 +24,7 @@ from training.network import Network
 from training.ngrams import frequent_ngrams
 from training.optimizers import add_l2_gradient, make_optimizers
 from training.options import FitOptions
-from training.softmax import SampledSoftmax, full_softmax
+from training.softmax import Loss, SampledSoftmax, full_softmax
 from training.vocabulary import END
 
 LOG_FILE = "log.jsonl"
@@ -56,12 +58,11 @@ class Fit:
         self.streams = ReviewStreams(
             self.train_split, options.lanes, options.steps, options.hidden_ratings, options.seed
         )
-        self.loss = (
-            SampledSoftmax(_target_counts(self.train_split, self.vocabulary_size).to(self.device), options.negatives,
-                           options.seed)
-            if options.negatives
-            else full_softmax
-        )  # fmt: skip
+        self.sampled_softmax = None
+        if options.negatives:
+            counts = _target_counts(self.train_split, self.vocabulary_size)
+            self.sampled_softmax = SampledSoftmax(counts.to(self.device), options.negatives, options.seed)
+        self.average = WeightAverage(self.dense, options.average) if options.average else None
         self.updates, self.tokens, self.seconds = 0, 0, 0.0
         self.state = self.network.initial_state(options.lanes)
 
@@ -81,6 +82,8 @@ class Fit:
             started = time.monotonic()
             loss = self._update(batch)
             self.updates += 1
+            if self.average:
+                self.average.update(self.updates)
             self.tokens += batch.inputs.numel()
             self.seconds += time.monotonic() - started
             yield loss
@@ -94,7 +97,7 @@ class Fit:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
             projected, state = self.network(inputs, self.state)
             (counted,) = torch.where(targets >= 0)
-            loss: Tensor = self.loss(
+            loss: Tensor = self._loss()(
                 projected.flatten(0, 1).index_select(0, counted),
                 targets[counted],
                 self.network.embedding,
@@ -115,27 +118,39 @@ class Fit:
         self.state = state.detach()
         return value
 
+    def _loss(self) -> Loss:
+        ends_full = self.options.full_softmax_share and self.progress >= 1 - self.options.full_softmax_share
+        return full_softmax if self.sampled_softmax is None or ends_full else self.sampled_softmax
+
     def _schedule(self) -> float:
         """Share of the peak learning rate: a linear rise, a level, and a linear fall that ends at zero with the run."""
         warm = min(1.0, (self.updates + 1) / (self.options.warmup + 1))
         return warm * min(1.0, (1 - self.progress) / self.options.decay)
 
     def bits_per_character(self, reviews: int) -> float:
-        """Measures the first `reviews` validation reviews with the network as it is now."""
+        """Measures the first `reviews` validation reviews with the network as it would be saved now."""
         measured = itertools.islice(measurable_split(self.valid_split, self.tokenizer), reviews)
-        return evaluate(network_scorer(self.network), measured).bits_per_character
+        with self.averaged():
+            return evaluate(network_scorer(self.network), measured).bits_per_character
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """For a while the network has the average of its weights, where one is kept."""
+        return self.average.applied() if self.average else nullcontext()
 
     # ---- checkpoints ----
 
     def save(self, path: Path) -> None:
         """Writes all that `load` needs to go on as if the run had never stopped; replaces `path` once it is whole."""
+        with self.averaged():
+            network = self.network.state_dict()
         state = {
             "options": self.options.model_dump(mode="json"),
             "vocabulary_size": self.vocabulary_size,
-            "network": self.network.state_dict(),
+            "network": network,
+            "raw_weights": self.average.raw_weights() if self.average else [],
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "streams": self.streams.state_dict(),
-            "negatives": self.loss.state_dict() if isinstance(self.loss, SampledSoftmax) else {},
+            "negatives": self.sampled_softmax.state_dict() if self.sampled_softmax else {},
             "random": torch.get_rng_state(),
             "state": self.state,
             "progress": {"updates": self.updates, "tokens": self.tokens, "seconds": self.seconds},
@@ -153,8 +168,10 @@ class Fit:
         for optimizer, state in zip(fit.optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(state)
         fit.streams.load_state_dict(saved["streams"])
-        if isinstance(fit.loss, SampledSoftmax):
-            fit.loss.load_state_dict(saved["negatives"])
+        if fit.average:
+            fit.average.restore(saved["raw_weights"])
+        if fit.sampled_softmax:
+            fit.sampled_softmax.load_state_dict(saved["negatives"])
         torch.set_rng_state(saved["random"])
         fit.state = saved["state"].to(fit.device)
         fit.updates, fit.tokens, fit.seconds = (saved["progress"][key] for key in ("updates", "tokens", "seconds"))

@@ -47,6 +47,15 @@ class FitOptions(NetworkOptions):
         1.0, ge=0, description="largest norm of the gradient; a longer one is scaled down to it; 0 does not clip"
     )
     negatives: int = Field(1024, ge=0, description="shared negatives of the sampled softmax; 0 takes the full softmax")
+    full_softmax_share: float = Field(
+        0.0, ge=0, le=1, description="share of the run, at its end, that takes the full softmax in spite of negatives"
+    )
+    average: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="decay of a running average of the weights, which is validated and exported in their place",
+    )
     hidden_ratings: float = Field(0.3, ge=0, le=1, description="share of reviews that hide their rating in training")
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="of the products outside the recurrence; measure which is faster on your processor"

@@ -147,6 +147,20 @@ def test_the_learning_rate_stays_level_until_the_decay(corpus: Path) -> None:
             assert rate == [pytest.approx(0.01 * share, abs=1e-4), pytest.approx(0.05 * share, abs=5e-4)]
 
 
+def test_the_last_share_of_a_run_takes_the_full_softmax(corpus: Path) -> None:
+    sampled, mixed = (
+        Fit(options(epochs=0.1, full_softmax_share=share, learning_rate=1e-9), corpus) for share in (0.0, 0.5)
+    )
+    full = Fit(options(epochs=0.1, negatives=0, learning_rate=1e-9), corpus)
+    updates = math.ceil(sampled.tokens_planned / 64)
+    assert updates > 8
+    losses, of_mixed, of_full = (train(run, updates) for run in (sampled, mixed, full))
+    half = math.ceil(updates / 2)
+    assert of_mixed[:half] == losses[:half]
+    assert of_mixed[half:] == pytest.approx(of_full[half:], abs=1e-5)
+    assert of_mixed[half:] != pytest.approx(losses[half:], abs=1e-3)
+
+
 def test_a_loss_that_is_no_number_ends_in_advice(corpus: Path) -> None:
     with pytest.raises(TrainingError, match="lower --learning-rate"):
         train(Fit(options(learning_rate=1e30, warmup=0), corpus), 10)
