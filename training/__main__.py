@@ -28,6 +28,7 @@ from training.evaluate import (
 from training.export import export, load_artifact
 from training.fit import Fit, fit
 from training.options import FitOptions
+from training.parallel import joined, launched
 from training.reviews import ReadingSummary, read_reviews
 
 NO_DEFAULT = "default_factory_not_called"
@@ -64,10 +65,14 @@ class TrainOptions(CorpusFolder, RunFolder, FitOptions):
         False, description="go on with the run in this folder; of the other options only epochs and minutes count"
     )
     save_minutes: float = Field(5.0, gt=0, description="save a checkpoint and validate this often")
+    tensorboard: bool = Field(False, description="write curves for TensorBoard into the run's folder")
 
 
 class Train(TrainOptions):
-    """Train a network on the prepared corpus; stop it at will and go on with --resume."""
+    """Train a network on the prepared corpus; stop it at will and go on with --resume.
+
+    `torchrun --standalone --nproc-per-node N -m -- training train …` shares the lanes out to N processes.
+    """
 
     def cli_cmd(self) -> None:
         _train(self)
@@ -117,6 +122,8 @@ class All(PrepareOptions, TrainOptions, ExportOptions):
     """prepare, train, evaluate and export, one after the other."""
 
     def cli_cmd(self) -> None:
+        if launched():
+            raise TrainingError("Only `train` can be shared out by torchrun; run the other steps without it.")
         _prepare(self)
         _train(self)
         _evaluate(Evaluate(files=[], corpus=self.corpus, run=self.run))
@@ -161,14 +168,19 @@ def _prepare(options: PrepareOptions) -> None:
 
 
 def _train(options: TrainOptions) -> None:
-    finished: Fit = fit(
-        FitOptions(**options.model_dump(include=set(FitOptions.model_fields), exclude_unset=True)),
-        options.corpus,
-        options.run,
-        resume=options.resume,
-        save_minutes=options.save_minutes,
-    )
-    print(f"Trained {finished.tokens:,} tokens in {finished.seconds / 60:.1f} minutes: {options.run / CHECKPOINT_FILE}")
+    with joined() as ranks:
+        finished: Fit = fit(
+            FitOptions(**options.model_dump(include=set(FitOptions.model_fields), exclude_unset=True)),
+            options.corpus,
+            options.run,
+            resume=options.resume,
+            save_minutes=options.save_minutes,
+            tensorboard=options.tensorboard,
+            ranks=ranks,
+        )
+    if ranks.rank == 0:
+        minutes = finished.seconds / 60
+        print(f"Trained {finished.tokens:,} tokens in {minutes:.1f} minutes: {options.run / CHECKPOINT_FILE}")
 
 
 def _evaluate(options: Evaluate) -> None:

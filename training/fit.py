@@ -1,18 +1,16 @@
 """Fitting a network to a corpus: truncated BPTT, checkpoints that resume exactly, validation as it goes."""
 
 import itertools
-import json
 import math
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from training.average import WeightAverage
 from training.checkpoint import CHECKPOINT_FILE, read_checkpoint, write_checkpoint
@@ -20,23 +18,30 @@ from training.corpus import Batch, ReviewStreams, Split, corpus_vocabulary
 from training.embeddings import fill_embedding
 from training.errors import TrainingError
 from training.evaluate import evaluate, measurable_split, network_scorer
+from training.metadata import write_metadata
 from training.network import Network
 from training.ngrams import frequent_ngrams
 from training.optimizers import add_l2_gradient, make_optimizers
 from training.options import FitOptions
+from training.parallel import ALONE, Ranks
+from training.run_log import RunLog
 from training.softmax import Loss, SampledSoftmax, full_softmax
 from training.vocabulary import END
 
-LOG_FILE = "log.jsonl"
+VALIDATED_REVIEWS = 500
+"""So many are measured at each checkpoint but the last, which measures all."""
 
 
 class Fit:
     """One training run: a network, its optimiser, and how far they have come."""
 
-    def __init__(self, options: FitOptions, corpus: Path, *, fresh: bool = True) -> None:
-        """Begins a run, or what a checkpoint is then loaded into, which need not read `--embeddings` again."""
+    def __init__(self, options: FitOptions, corpus: Path, ranks: Ranks = ALONE, *, fresh: bool = True) -> None:
+        """Begins a run, or what a checkpoint is then loaded into, which need not read `--embeddings` again.
+
+        `ranks` says which of the processes that share the lanes this one is.
+        """
         torch.manual_seed(options.seed)
-        self.options, self.corpus = options, corpus
+        self.options, self.corpus, self.ranks, self.lanes = options, corpus, ranks, ranks.lanes(options.lanes)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.tokenizer = corpus_vocabulary(corpus)
         self.vocabulary_size = self.tokenizer.get_vocab_size()
@@ -45,16 +50,16 @@ class Fit:
         if options.embeddings and fresh:
             fill_embedding(self.network.embedding, options.embeddings, self.tokenizer)
         self.network.embedding.requires_grad_(not options.freeze_embeddings)
-        tables = [] if self.network.ngrams is None else list(self.network.ngrams.tables)
+        self.tables = [] if self.network.ngrams is None else list(self.network.ngrams.tables)
         trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
-        self.dense = [parameter for parameter in trained if all(parameter is not table for table in tables)]
+        self.dense = [parameter for parameter in trained if all(parameter is not table for table in self.tables)]
         self.optimizers = make_optimizers(
             options.optimizer, self.dense, self.network.embedding, options.learning_rate, options.weight_decay
         )
         if self.network.ngrams is not None:
             self.network.ngrams.fill(frequent_ngrams(self.train_split, self.vocabulary_size, options.ngrams))
             torch.sparse.check_sparse_tensor_invariants.disable()  # the default, but Adagrad warns until it is said
-            self.optimizers.append(torch.optim.Adagrad(tables, lr=options.table_rate))
+            self.optimizers.append(torch.optim.Adagrad(self.tables, lr=options.table_rate))
         self.streams = ReviewStreams(
             self.train_split, options.lanes, options.steps, options.hidden_ratings, options.seed
         )
@@ -64,7 +69,9 @@ class Fit:
             self.sampled_softmax = SampledSoftmax(counts.to(self.device), options.negatives, options.seed)
         self.average = WeightAverage(self.dense, options.average) if options.average else None
         self.updates, self.tokens, self.seconds = 0, 0, 0.0
-        self.state = self.network.initial_state(options.lanes)
+        self.state = self.network.initial_state(self.lanes.stop - self.lanes.start)
+        if ranks.rank:  # other units dropped than on rank 0
+            torch.manual_seed(options.seed + (ranks.rank << 32))
 
     @property
     def tokens_planned(self) -> float:
@@ -76,6 +83,11 @@ class Fit:
         by_time = self.seconds / (60 * self.options.minutes) if self.options.minutes else 0.0
         return min(1.0, max(self.tokens / self.tokens_planned, by_time))
 
+    @property
+    def learning_rate(self) -> float:
+        """That of the last update."""
+        return float(self.optimizers[0].param_groups[0]["lr"])
+
     def updates_forever(self) -> Iterator[float]:
         """Makes one update after the other, each yielding its mean loss in nats per token."""
         for batch in self.streams:
@@ -85,7 +97,7 @@ class Fit:
             if self.average:
                 self.average.update(self.updates)
             self.tokens += batch.inputs.numel()
-            self.seconds += time.monotonic() - started
+            self.seconds = self.ranks.agree(self.seconds + time.monotonic() - started)
             yield loss
 
     def _update(self, batch: Batch) -> float:
@@ -93,22 +105,25 @@ class Fit:
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group.setdefault("initial_lr", group["lr"]) * self._schedule()
-        inputs, targets = batch.inputs.to(self.device), batch.targets.to(self.device).flatten()
+        inputs, targets = (part[:, self.lanes].to(self.device) for part in (batch.inputs, batch.targets))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
             projected, state = self.network(inputs, self.state)
-            (counted,) = torch.where(targets >= 0)
+            (counted,) = torch.where(targets.flatten() >= 0)
             loss: Tensor = self._loss()(
                 projected.flatten(0, 1).index_select(0, counted),
-                targets[counted],
+                targets.flatten()[counted],
                 self.network.embedding,
                 self.network.output_bias,
             )
-        if not math.isfinite(value := loss.item()):
+        if self.ranks.size > 1:  # each rank's part in the mean over the targets of all
+            loss = loss * (len(counted) / int((batch.targets >= 0).sum()))
+        self.network.zero_grad(set_to_none=True)
+        loss.backward()
+        value = self.ranks.sum_up(loss.detach(), self.dense, self.tables, inputs.numel()).item()
+        if not math.isfinite(value):
             raise TrainingError(
                 f"The loss became {value} at update {self.updates}; lower --learning-rate and train again."
             )
-        self.network.zero_grad(set_to_none=True)
-        loss.backward()
         if self.options.l2:
             add_l2_gradient(self.dense, self.options.l2)
         if self.options.clip:
@@ -140,7 +155,10 @@ class Fit:
     # ---- checkpoints ----
 
     def save(self, path: Path) -> None:
-        """Writes all that `load` needs to go on as if the run had never stopped; replaces `path` once it is whole."""
+        """Writes all that `load` needs to go on as if the run had never stopped; replaces `path` once it is whole.
+
+        All ranks have to call it, and the first one writes.
+        """
         with self.averaged():
             network = self.network.state_dict()
         state = {
@@ -151,17 +169,18 @@ class Fit:
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "streams": self.streams.state_dict(),
             "negatives": self.sampled_softmax.state_dict() if self.sampled_softmax else {},
-            "random": torch.get_rng_state(),
-            "state": self.state,
+            "random": self.ranks.gather(torch.get_rng_state()),
+            "state": self.ranks.gather(self.state),
             "progress": {"updates": self.updates, "tokens": self.tokens, "seconds": self.seconds},
         }
-        write_checkpoint(path, state)
+        if self.ranks.rank == 0:
+            write_checkpoint(path, state)
 
     @classmethod
-    def load(cls, path: Path, corpus: Path, **changes: Any) -> "Fit":
+    def load(cls, path: Path, corpus: Path, ranks: Ranks = ALONE, **changes: Any) -> "Fit":
         """Takes up a run where it was saved, with the options it was started with but for `changes`."""
         saved = read_checkpoint(path)
-        fit = cls(FitOptions(**{**saved["options"], **changes}), corpus, fresh=False)
+        fit = cls(FitOptions(**{**saved["options"], **changes}), corpus, ranks, fresh=False)
         if fit.vocabulary_size != saved["vocabulary_size"]:
             raise TrainingError(f"{path} was trained on another vocabulary than {corpus} holds; give that corpus.")
         fit.network.load_state_dict(saved["network"])
@@ -172,56 +191,70 @@ class Fit:
             fit.average.restore(saved["raw_weights"])
         if fit.sampled_softmax:
             fit.sampled_softmax.load_state_dict(saved["negatives"])
-        torch.set_rng_state(saved["random"])
-        fit.state = saved["state"].to(fit.device)
+        random = saved["random"].split(len(torch.get_rng_state()))
+        if ranks.rank < len(random):
+            torch.set_rng_state(random[ranks.rank].clone())  # torch does not bear a view
+        fit.state = saved["state"][fit.lanes].to(fit.device)
         fit.updates, fit.tokens, fit.seconds = (saved["progress"][key] for key in ("updates", "tokens", "seconds"))
         return fit
 
 
 def fit(
-    options: FitOptions, corpus: Path, run: Path, *, resume: bool, save_minutes: float, progress: bool = True
+    options: FitOptions,
+    corpus: Path,
+    run: Path,
+    *,
+    resume: bool,
+    save_minutes: float,
+    progress: bool = True,
+    tensorboard: bool = False,
+    ranks: Ranks = ALONE,
 ) -> Fit:
     """Trains to the end of `options`, saving and validating every `save_minutes`; returns the finished run.
 
-    A run that is resumed keeps its own options, but ends where `options` say so explicitly.
+    A run that is resumed keeps its own options, but ends where `options` say so explicitly. Of several `ranks`, the
+    first one writes, shows and validates; all have to see the folder `run`.
     """
     run.mkdir(parents=True, exist_ok=True)
     checkpoint = run / CHECKPOINT_FILE
     if checkpoint.exists() and not resume:
         raise TrainingError(f"{run} holds a run already; add --resume to go on with it, or give another --run.")
-    ends = options.model_dump(include={"epochs", "minutes"} & options.model_fields_set)
-    training = Fit.load(checkpoint, corpus, **ends) if resume and checkpoint.exists() else Fit(options, corpus)
+    if resume and checkpoint.exists():
+        ends = options.model_dump(include={"epochs", "minutes"} & options.model_fields_set)
+        training = Fit.load(checkpoint, corpus, ranks, **ends)
+    else:
+        training = Fit(options, corpus, ranks)
     if training.progress >= 1:
         return training
-    bar = tqdm(total=100, unit="%", desc="training", disable=None if progress else True,
-               bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining} {postfix}")  # fmt: skip
-    with bar, (run / LOG_FILE).open("a") as log:
-        saved_at, losses = training.seconds, []
-        for loss in training.updates_forever():
-            losses.append(loss)
-            bar.n = round(100 * training.progress, 2)
-            if training.updates % 10 == 0:
-                bar.set_postfix_str(f"perplexity {math.exp(float(np.mean(losses[-100:]))):.1f} per token")
-            finished = training.progress >= 1
-            if finished or training.seconds - saved_at >= 60 * save_minutes:
-                training.save(checkpoint)
-                saved_at = training.seconds
-                entry = _log_entry(training, losses, reviews=len(training.valid_split) if finished else 500)
-                losses = []
-                log.write(json.dumps(entry) + "\n")
-                log.flush()
-                bar.write(f"{entry['tokens']:>12,} tokens: {entry['valid_bits_per_character']:.4f} bits per character")
-            if finished:
-                return training
-    raise AssertionError("the stream of batches has no end")
+    with ExitStack() as files:
+        log = None
+        if ranks.rank == 0:
+            log = files.enter_context(RunLog(run, training.updates, progress, tensorboard))
+            write_metadata(run, training.options.model_dump(mode="json"), training.updates, ranks.size)
+        _to_the_end(training, checkpoint, save_minutes, log)
+    return training
 
 
-def _log_entry(training: Fit, losses: list[float], reviews: int) -> dict[str, float]:
+def _to_the_end(training: Fit, checkpoint: Path, save_minutes: float, log: RunLog | None) -> None:
+    saved_at = training.seconds
+    for loss in training.updates_forever():
+        if log:
+            log.update(training.updates, training.progress, loss, training.learning_rate)
+        finished = training.progress >= 1
+        if finished or training.seconds - saved_at >= 60 * save_minutes:
+            training.save(checkpoint)
+            saved_at = training.seconds
+            if log:
+                log.checkpoint(_measured(training, len(training.valid_split) if finished else VALIDATED_REVIEWS))
+        if finished:
+            return
+
+
+def _measured(training: Fit, reviews: int) -> dict[str, float]:
     return {
         "updates": training.updates,
         "tokens": training.tokens,
         "seconds": round(training.seconds, 1),
-        "train_loss": float(np.mean(losses)),
         "valid_reviews": min(reviews, len(training.valid_split)),
         "valid_bits_per_character": training.bits_per_character(reviews),
     }

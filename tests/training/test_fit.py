@@ -12,8 +12,9 @@ from training.checkpoint import CHECKPOINT_FILE, load_network, read_checkpoint
 from training.corpus import ReviewStreams, Split, corpus_vocabulary, prepare_corpus
 from training.errors import TrainingError
 from training.evaluate import evaluate, measurable_split, network_scorer
-from training.fit import LOG_FILE, Fit, fit
+from training.fit import Fit, fit
 from training.options import FitOptions
+from training.run_log import LOG_FILE
 from training.softmax import full_softmax
 
 
