@@ -1,4 +1,4 @@
-"""The command line: `python -m training prepare|embed|train|evaluate|export|all`."""
+"""The command line: `python -m training prepare|embed|train|evaluate|export|compare|all`."""
 
 import json
 import os
@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, CliApp, CliPositionalArg, CliSubCommand, SettingsConfigDict, SettingsError
 from tokenizers import Tokenizer
 
 from training.checkpoint import CHECKPOINT_FILE, load_network
-from training.cooccurrence import write_embeddings
+from training.compare import Compare
+from training.cooccurrence import Embed
 from training.corpus import Split, corpus_vocabulary, prepare_corpus
 from training.errors import TrainingError
 from training.evaluate import (
@@ -27,20 +28,12 @@ from training.evaluate import (
 )
 from training.export import export, load_artifact
 from training.fit import Fit, fit
-from training.options import FitOptions
+from training.options import CorpusFolder, FitOptions, RunFolder
 from training.parallel import joined, launched
 from training.reviews import ReadingSummary, read_reviews
 
 NO_DEFAULT = "default_factory_not_called"
 """What pydantic says of an option whose default depends on others, when one of those is the problem."""
-
-
-class CorpusFolder(BaseModel):
-    corpus: Path = Field(Path("corpus"), description="folder of the prepared corpus")
-
-
-class RunFolder(BaseModel):
-    run: Path = Field(Path("runs/default"), description="folder of the training run and its checkpoint")
 
 
 class PrepareOptions(CorpusFolder):
@@ -76,18 +69,6 @@ class Train(TrainOptions):
 
     def cli_cmd(self) -> None:
         _train(self)
-
-
-class Embed(CorpusFolder):
-    """Make embeddings from the counts of which words meet in the training reviews, for `train --embeddings`."""
-
-    embedding: int = Field(256, ge=1, description="numbers that stand for a token")
-    destination: Path = Field(Path("runs/embeddings.npz"), description="file that is written")
-
-    def cli_cmd(self) -> None:
-        tokenizer = corpus_vocabulary(self.corpus)
-        write_embeddings(Split(self.corpus, "train"), tokenizer, self.embedding, self.destination)
-        print(f"Wrote {tokenizer.get_vocab_size():,} vectors of {self.embedding} numbers to {self.destination}")
 
 
 class Evaluate(CorpusFolder, RunFolder):
@@ -146,6 +127,7 @@ class CommandLine(BaseSettings):
     embed: CliSubCommand[Embed] = Field(description="corpus → embeddings that training may start from")
     evaluate: CliSubCommand[Evaluate] = Field(description="perplexity and bits per character on any reviews")
     export: CliSubCommand[Export] = Field(description="trained network → int8 artifact that the service loads")
+    compare: CliSubCommand[Compare] = Field(description="every option, tried on the same short budget")
     all: CliSubCommand[All] = Field(description="prepare, train, evaluate and export, one after the other")
 
     @classmethod

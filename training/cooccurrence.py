@@ -12,15 +12,29 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from pydantic import Field
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from training.corpus import Split
+from training.corpus import Split, corpus_vocabulary
 from training.errors import TrainingError
+from training.options import CorpusFolder
 
 WINDOW = 4
 COUNTED_TOKENS = 20_000_000
 """The first so many tokens of a corpus are counted."""
+
+
+class Embed(CorpusFolder):
+    """Make embeddings from the counts of which words meet in the training reviews, for `train --embeddings`."""
+
+    embedding: int = Field(256, ge=1, description="numbers that stand for a token")
+    destination: Path = Field(Path("runs/embeddings.npz"), description="file that is written")
+
+    def cli_cmd(self) -> None:
+        tokenizer = corpus_vocabulary(self.corpus)
+        write_embeddings(Split(self.corpus, "train"), tokenizer, self.embedding, self.destination)
+        print(f"Wrote {tokenizer.get_vocab_size():,} vectors of {self.embedding} numbers to {self.destination}")
 
 
 def write_embeddings(split: Split, tokenizer: Tokenizer, size: int, path: Path) -> None:

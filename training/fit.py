@@ -17,7 +17,7 @@ from training.checkpoint import CHECKPOINT_FILE, read_checkpoint, write_checkpoi
 from training.corpus import Batch, ReviewStreams, Split, corpus_vocabulary
 from training.embeddings import fill_embedding
 from training.errors import TrainingError
-from training.evaluate import evaluate, measurable_split, network_scorer
+from training.evaluate import Evaluation, evaluate, measurable_split, network_scorer
 from training.metadata import write_metadata
 from training.network import Network
 from training.ngrams import frequent_ngrams
@@ -142,11 +142,11 @@ class Fit:
         warm = min(1.0, (self.updates + 1) / (self.options.warmup + 1))
         return warm * min(1.0, (1 - self.progress) / self.options.decay)
 
-    def bits_per_character(self, reviews: int) -> float:
+    def validate(self, reviews: int) -> Evaluation:
         """Measures the first `reviews` validation reviews with the network as it would be saved now."""
         measured = itertools.islice(measurable_split(self.valid_split, self.tokenizer), reviews)
         with self.averaged():
-            return evaluate(network_scorer(self.network), measured).bits_per_character
+            return evaluate(network_scorer(self.network), measured)
 
     def averaged(self) -> AbstractContextManager[None]:
         """For a while the network has the average of its weights, where one is kept."""
@@ -256,7 +256,7 @@ def _measured(training: Fit, reviews: int) -> dict[str, float]:
         "tokens": training.tokens,
         "seconds": round(training.seconds, 1),
         "valid_reviews": min(reviews, len(training.valid_split)),
-        "valid_bits_per_character": training.bits_per_character(reviews),
+        "valid_bits_per_character": training.validate(reviews).bits_per_character,
     }
 
 

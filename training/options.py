@@ -1,9 +1,9 @@
-"""The options of a training run."""
+"""Options of the command line: those of a training run, and the folders that several commands share."""
 
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import BaseModel, Field, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ValidationInfo
 
@@ -11,6 +11,14 @@ from training.network import NetworkOptions
 from training.optimizers import DECOUPLED, METHODS, OptimizerName, suited_rate
 
 RATES = ", ".join(f"{name} {method.learning_rate:g}" for name, method in METHODS.items())
+
+
+class CorpusFolder(BaseModel):
+    corpus: Path = Field(Path("corpus"), description="folder of the prepared corpus")
+
+
+class RunFolder(BaseModel):
+    run: Path = Field(Path("runs/default"), description="folder of the training run and its checkpoint")
 
 
 class FitOptions(NetworkOptions):

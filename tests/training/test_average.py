@@ -54,7 +54,7 @@ def test_the_average_is_validated_saved_and_loaded(corpus: Path, tmp_path: Path)
         torch.testing.assert_close(value, expected[name])
         assert torch.equal(value, run.network.state_dict()[name]) == (name not in names)
     measured = evaluate(network_scorer(network), measurable_split(run.valid_split, run.tokenizer))
-    assert run.bits_per_character(70) == pytest.approx(measured.bits_per_character)
+    assert run.validate(70).bits_per_character == pytest.approx(measured.bits_per_character)
 
 
 def test_a_run_with_an_average_resumes_to_the_bit(corpus: Path, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_two_processes_train_as_one_does(corpus: Path, tmp_path: Path) -> None:
     assert output.count("Trained") == 1  # one of them speaks
     (entry,) = [json.loads(line) for line in (tmp_path / LOG_FILE).read_text().splitlines()]
     assert entry["train_loss"] == pytest.approx(sum(losses) / UPDATES, abs=1e-4)
-    assert entry["valid_bits_per_character"] == pytest.approx(alone.bits_per_character(70), abs=1e-4)
+    assert entry["valid_bits_per_character"] == pytest.approx(alone.validate(70).bits_per_character, abs=1e-4)
     assert_same_run(tmp_path / CHECKPOINT_FILE, alone)
 
     # What two have begun, one goes on with, and so do two.
