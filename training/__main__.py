@@ -62,10 +62,7 @@ class TrainOptions(CorpusFolder, RunFolder, FitOptions):
 
 
 class Train(TrainOptions):
-    """Train a network on the prepared corpus; stop it at will and go on with --resume.
-
-    `torchrun --standalone --nproc-per-node N -m -- training train …` shares the lanes out to N processes.
-    """
+    """Train a network on the prepared corpus; stop it at will and go on with --resume."""
 
     def cli_cmd(self) -> None:
         _train(self)

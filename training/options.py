@@ -26,7 +26,7 @@ class FitOptions(NetworkOptions):
 
     epochs: float = Field(4.0, gt=0, description="passes over the corpus")
     minutes: float | None = Field(None, gt=0, description="finish within this time, even before all epochs")
-    lanes: int = Field(32, ge=1, description="parallel streams of reviews in a batch (B)")
+    lanes: int = Field(32, ge=1, description="parallel streams of reviews in a batch (B), of all processes together")
     steps: int = Field(48, ge=1, description="steps of truncated back-propagation through time (T)")
     embeddings: Path | None = Field(
         None, description="file of pre-trained embeddings, .npz or the text of word2vec and GloVe, to start from"
