@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from app.batch import CHUNK, MAX_ROWS
 from app.calls import Advance, Advanced, Decode, Decoded, Score, Scored, Task
-from app.engine import CHUNK, MAX_ROWS, Engine
+from app.engine import Engine
 from app.errors import DeadlineExceeded, InternalError, NotReady, Overloaded
 from app.generation import GenerationSettings, generate
 from app.language_model import LanguageModel
@@ -204,10 +205,13 @@ def test_closing_finishes_what_was_admitted_and_admits_no_more(tiny: LanguageMod
 
 
 def test_an_engine_that_was_not_started_admits_nothing(tiny: LanguageModel) -> None:
-    engine = Engine(tiny, 10, 1.0)
-    with pytest.raises(NotReady):
-        engine.submit(counting(tiny, 1), 1)
-    engine.close()
+    async def scenario() -> None:
+        engine = Engine(tiny, 10, 1.0)
+        with pytest.raises(NotReady):
+            engine.submit(counting(tiny, 1), 1)
+        engine.close()
+
+    asyncio.run(scenario())
 
 
 def test_nothing_starves(tiny: LanguageModel) -> None:

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.engine import CHUNK
+from app.batch import CHUNK
 from app.language_model import LanguageModel
 from app.scoring import ScoredText, score
 from tests.app.support import run_alone, run_together
