@@ -43,6 +43,11 @@ class Progress:
         return cls(call, list(call.tokens), call.state)
 
     @property
+    def chooses(self) -> bool:
+        """Whether next tokens are chosen at the end of this call."""
+        return isinstance(self.call, Decode) or (isinstance(self.call, Advance) and bool(self.call.draws))
+
+    @property
     def kind(self) -> Kind:
         """Which calls are run together; single tokens apart from texts, to whose length they would be padded."""
         if isinstance(self.call, Advance):

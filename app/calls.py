@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 class Advance:
     """Run `tokens`, rows of any length, from `state [n, S]`; answered with `Advanced`.
 
-    With `among`, a set for each row, the best next tokens of that set are told, too; with `draws`, that many next tokens
+    With `among`, a set for each row, the best next tokens of that set are told, too. With `draws`, so many next tokens
     of a single row are chosen.
     """
 

@@ -12,7 +12,7 @@ from app.state_cache import STRIDE, seams
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What follows an opening and a text, `tokens` tokens in all, of which `cached_tokens` were not run: see Advanced."""
+    """What follows an opening and a text, `tokens` tokens in all, `cached_tokens` of which were not run."""
 
     tokens: int
     cached_tokens: int

@@ -19,10 +19,12 @@ from typing import Any, Generic
 
 import torch
 
+from app.admission import Admission
 from app.batch import MAX_ROWS, Kind, Progress, advance, decode, score
 from app.calls import Result, Task, Timing
 from app.errors import DeadlineExceeded, InternalError, NotReady, Overloaded, Problem
 from app.language_model import LanguageModel
+from app.telemetry import Telemetry
 
 Execute = Callable[[LanguageModel, Sequence[Progress]], None]
 EXECUTE: dict[Kind, Execute] = {"decode": decode, "step": advance, "text": advance, "score": score}
@@ -34,25 +36,34 @@ logger = logging.getLogger(__name__)
 class _Job(Generic[Result]):
     task: Task[Result]
     rows: int
-    deadline: float
+    tokens: int
+    arrived: float
     future: "asyncio.Future[tuple[Result, Timing]]"
     timing: Timing = field(default_factory=Timing)
-    arrived: float = field(default_factory=time.monotonic)
-    started: bool = False
     call: Progress | None = None
+    started: bool = False
+    last_token: float = 0.0
 
 
 class Engine:
     """Runs tasks on a model in a thread of its own; `start`, then `submit` from an event loop, then `close`."""
 
-    def __init__(self, model: LanguageModel, max_waiting_rows: int, deadline_seconds: float) -> None:
+    def __init__(
+        self,
+        model: LanguageModel,
+        max_waiting_rows: int,
+        max_waiting_tokens: int,
+        deadline_seconds: float,
+        telemetry: Telemetry | None = None,
+    ) -> None:
         self.model = model
-        self._max_rows, self._deadline_seconds = max_waiting_rows, deadline_seconds
+        self._deadline_seconds = deadline_seconds
+        self._telemetry = telemetry or Telemetry()
+        self._admission = Admission(max_waiting_rows, max_waiting_tokens, deadline_seconds)
         self._inbox: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._lines: dict[Kind, deque[_Job[Any]]] = {kind: deque() for kind in EXECUTE}
         self._ended: list[tuple[_Job[Any], Any, Exception | None]] = []
         self._lock = threading.Lock()
-        self._admitted_rows = 0
         self._closing = False
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
 
@@ -63,7 +74,17 @@ class Engine:
     @property
     def admitted_rows(self) -> int:
         """Rows of work that wait or run."""
-        return self._admitted_rows
+        return self._admission.rows
+
+    @property
+    def running_rows(self) -> int:
+        """Rows of the work among it that has begun."""
+        return sum(job.rows for line in self._lines.values() for job in tuple(line))
+
+    @property
+    def admitted_tokens(self) -> int:
+        """Tokens that this work was estimated at."""
+        return self._admission.tokens
 
     def start(self) -> None:
         self._thread.start()
@@ -76,26 +97,28 @@ class Engine:
         if self._thread.is_alive():
             self._thread.join()
 
-    def submit(self, task: Task[Result], rows: int) -> "asyncio.Future[tuple[Result, Timing]]":
-        """Queues a task that works on at most `rows` rows at once; its future holds its result and where the time went.
+    def submit(
+        self, task: Task[Result], rows: int = 1, tokens: int = 1, arrived: float | None = None
+    ) -> "asyncio.Future[tuple[Result, Timing]]":
+        """Queues a task of at most `rows` rows at once and about `tokens` tokens in all.
 
-        Raises Overloaded before any work if too many rows wait. Cancelling the future ends the task at the next turn; a
-        task that takes too long ends with DeadlineExceeded.
+        Its future holds its result and where the time went. Raises Overloaded before any work if too much is waiting.
+        Cancelling the future ends the task at the next turn; one that is not done in time, counted from when it
+        `arrived` by the monotonic clock, ends with DeadlineExceeded.
         """
         future: asyncio.Future[tuple[Result, Timing]] = asyncio.get_running_loop().create_future()
-        self._admit(_Job(task, rows, time.monotonic() + self._deadline_seconds, future))
+        self._admit(_Job(task, rows, tokens, time.monotonic() if arrived is None else arrived, future))
         return future
 
     def _admit(self, job: _Job[Any]) -> None:
         with self._lock:
             if self._closing or not self.alive:
                 raise NotReady("The service is stopping or its model has failed; send the request to another instance.")
-            if self._admitted_rows and self._admitted_rows + job.rows > self._max_rows:
-                raise Overloaded(
-                    f"{self._admitted_rows} rows of work are waiting already; come again after Retry-After seconds.",
-                    headers={"Retry-After": "1"},
-                )
-            self._admitted_rows += job.rows
+            try:
+                self._admission.enter(job.rows, job.tokens)
+            except Overloaded:
+                self._telemetry.work.labels("refused").inc()
+                raise
             self._inbox.put(job)
 
     # ---- the engine's thread ----
@@ -107,25 +130,27 @@ class Engine:
                     self._turn()
                 except Exception:  # a fault here must not end the thread that everybody waits for
                     logger.exception("the engine failed")
-                    for line in self._lines.values():
-                        while line:
-                            self._end(
-                                line.popleft(), error=InternalError("The engine failed; see the server's output.")
-                            )
+                    self._fail_all()
                 self._deliver()
+
+    def _fail_all(self) -> None:
+        for line in self._lines.values():
+            while line:
+                self._end(line.popleft(), "failed", error=InternalError("The engine failed; see the server's output."))
 
     def _take_waiting(self) -> bool:
         """Takes all jobs that wait, sleeping only where there is nothing to do; False when the engine is closed."""
         while True:
             idle = not any(self._lines.values())
+            if idle and self._ended:
+                self._deliver()
             try:
                 job = self._inbox.get(block=idle and not self._closing)
             except queue.Empty:
                 return not idle or not self._closing
-            if job is not None:
-                self._resume(job, None)
-                if not job.call:  # it ended without asking the model
-                    self._deliver()
+            if job is None or self._is_over(job, time.monotonic()):
+                continue
+            self._resume(job, None)
 
     def _turn(self) -> None:
         now = time.monotonic()
@@ -133,44 +158,66 @@ class Engine:
             if line:
                 self._drop_ended(line, now)
                 if jobs := _first_rows(line):
-                    self._execute(jobs, EXECUTE[kind])
+                    self._execute(jobs, kind)
 
     def _drop_ended(self, line: deque[_Job[Any]], now: float) -> None:
         for _ in range(len(line)):
             job = line.popleft()
-            if job.future.cancelled():
-                self._end(job)
-            elif now > job.deadline:
-                self._end(job, error=DeadlineExceeded("The answer took too long; ask for less at once or come later."))
-            else:
+            if not self._is_over(job, now):
                 line.append(job)
 
-    def _execute(self, jobs: list[_Job[Any]], execute: Execute) -> None:
+    def _is_over(self, job: _Job[Any], now: float) -> bool:
+        """Ends a job that nobody waits for any more, or that has waited too long."""
+        if job.future.cancelled():
+            self._end(job, "cancelled")
+        elif now > job.arrived + self._deadline_seconds:
+            late = DeadlineExceeded("The answer took too long; ask for less at once or come again later.")
+            self._end(job, "expired", error=late)
+        else:
+            return False
+        return True
+
+    def _execute(self, jobs: list[_Job[Any]], kind: Kind) -> None:
         started = time.monotonic()
         for job in jobs:
             if not job.started:
                 job.started, job.timing.queue = True, 1000 * (started - job.arrived)
+                self._telemetry.queue_seconds.observe(started - job.arrived)
+        calls = [job.call for job in jobs if job.call]
         try:
-            execute(self.model, [job.call for job in jobs if job.call])
+            EXECUTE[kind](self.model, calls)
         except Exception:
-            self._failed(jobs, execute)
+            self._failed(jobs, kind)
             return
-        elapsed = 1000 * (time.monotonic() - started)
-        for job in jobs:
-            job.timing.model += elapsed
-            if job.call and job.call.result is None:
+        now = time.monotonic()
+        self._telemetry.model_seconds.labels(kind).observe(now - started)
+        self._telemetry.batch_rows.labels(kind).observe(sum(len(call.left) for call in calls))
+        for job, call in zip(jobs, calls, strict=True):
+            job.timing.model += 1000 * (now - started)
+            if call.result is None:
                 self._line_up(job)
-            elif job.call:
-                self._resume(job, job.call.result)
+                continue
+            if call.chooses:
+                self._note_token(job, now)
+            self._resume(job, call.result)
 
-    def _failed(self, jobs: list[_Job[Any]], execute: Execute) -> None:
+    def _note_token(self, job: _Job[Any], now: float) -> None:
+        if job.last_token:
+            self._telemetry.token_seconds.observe(now - job.last_token)
+        else:
+            self._telemetry.first_token_seconds.observe(now - job.arrived)
+        job.last_token = now
+
+    def _failed(self, jobs: list[_Job[Any]], kind: Kind) -> None:
         """Runs a call that failed again for each of its jobs alone, so that only the one at fault fails."""
         if len(jobs) > 1:
             for job in jobs:
-                self._execute([job], execute)
+                self._execute([job], kind)
             return
         logger.exception("a model call failed")
-        self._end(jobs[0], error=InternalError("The model failed on this request; the server's output tells more."))
+        self._end(
+            jobs[0], "failed", error=InternalError("The model failed on this request; the server's output tells more.")
+        )
 
     # ---- jobs ----
 
@@ -186,17 +233,17 @@ class Engine:
             job.call = Progress.of(job.task.send(result))
             self._line_up(job)
         except StopIteration as finished:
-            self._end(job, finished.value)
+            self._end(job, "finished", finished.value)
         except Exception as error:
             if not isinstance(error, Problem):
                 logger.exception("a task failed")
                 error = InternalError("The request failed; the server's output tells more.")
-            self._end(job, error=error)
+            self._end(job, "failed", error=error)
 
-    def _end(self, job: _Job[Any], result: Any = None, error: Exception | None = None) -> None:
+    def _end(self, job: _Job[Any], end: str, result: Any = None, error: Exception | None = None) -> None:
         job.task.close()
-        with self._lock:
-            self._admitted_rows -= job.rows
+        self._admission.leave(job.rows, job.tokens)
+        self._telemetry.work.labels(end).inc()
         self._ended.append((job, result, error))
 
     def _deliver(self) -> None:

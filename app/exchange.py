@@ -20,6 +20,7 @@ from app.calls import Timing
 from app.errors import BodyTooLarge, InternalError, Problem, Unauthorized
 from app.request_log import Entry, RequestLog
 from app.settings import Settings
+from app.telemetry import Telemetry
 
 OPEN_PATHS = frozenset({"/", "/livez", "/readyz", "/health"})
 """What needs no API key."""
@@ -55,8 +56,9 @@ class Exchange:
 
 
 class ExchangeMiddleware:
-    def __init__(self, app: ASGIApp, settings: Settings, log: RequestLog, model: str) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, log: RequestLog, telemetry: Telemetry, model: str) -> None:
         self._app, self._settings, self._log, self._model = app, settings, log, model
+        self._telemetry = telemetry
         self._keys = [key.get_secret_value().encode() for key in settings.api_keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,6 +73,7 @@ class ExchangeMiddleware:
         finally:
             if exchange.status and exchange.path not in UNLOGGED_PATHS:
                 self._log.record(self._entry(exchange))
+                self._note(scope, exchange)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, headers: Headers, exchange: Exchange) -> None:
         try:
@@ -86,6 +89,12 @@ class ExchangeMiddleware:
             if not exchange.status:
                 failure = InternalError(f"Something failed; look for {exchange.request_id} in the server's output.")
                 await failure.response()(scope, receive, send)
+
+    def _note(self, scope: Scope, exchange: Exchange) -> None:
+        # The route as it is declared: paths that nobody declared would be labels without end.
+        route = getattr(scope.get("route"), "path", "none")
+        self._telemetry.requests.labels(route, exchange.status).inc()
+        self._telemetry.request_seconds.labels(route).observe(exchange.latency_ms / 1000)
 
     def _check_key(self, headers: Headers, path: str) -> None:
         if not self._keys or path in OPEN_PATHS:

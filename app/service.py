@@ -14,6 +14,7 @@ from app.language_model import LanguageModel
 from app.request_log import RequestLog
 from app.settings import Settings
 from app.spelling import Spelling
+from app.telemetry import Telemetry
 
 
 @dataclass
@@ -23,12 +24,33 @@ class Service:
     spelling: Spelling
     engine: Engine
     log: RequestLog
+    telemetry: Telemetry
     ready: bool = False
     started: float = field(default_factory=time.monotonic)
 
-    async def run(self, exchange: Exchange, task: Task[Result], rows: int) -> Result:
+    def watch(self) -> None:
+        """Shows in the telemetry what the parts count themselves."""
+        engine, log, states = self.engine, self.log, self.model.states
+        self.telemetry.watch(
+            gauges={
+                "ready": ("1 while the model answers.", lambda: float(self.ready and engine.alive)),
+                "admitted_rows": ("Rows of work that wait or run.", lambda: engine.admitted_rows),
+                "admitted_tokens": ("Tokens of work that wait or run, as estimated.", lambda: engine.admitted_tokens),
+                "running_rows": ("Rows of the work that the engine has begun.", lambda: engine.running_rows),
+                "state_cache_bytes": ("Memory that states after texts seen before take.", lambda: states.bytes),
+                "log_waiting_rows": ("Rows of the request log that wait to be written.", lambda: log.waiting),
+            },
+            counters={
+                "state_cache_hits": ("Texts of which a beginning was kept.", lambda: states.hits),
+                "state_cache_misses": ("Texts of which nothing was kept.", lambda: states.misses),
+                "log_written_rows": ("Rows of the request log that were written.", lambda: log.written),
+                "log_dropped_rows": ("Rows of the request log that were lost.", lambda: log.dropped),
+            },
+        )
+
+    async def run(self, exchange: Exchange, task: Task[Result], rows: int, tokens: int) -> Result:
         """Runs a task on the engine and notes in the exchange where the time went."""
-        result, exchange.timing = await self.engine.submit(task, rows)
+        result, exchange.timing = await self.engine.submit(task, rows, tokens, exchange.arrived)
         return result
 
 
@@ -44,6 +66,11 @@ def _exchange(request: Request) -> Exchange:
 
 CurrentService = Annotated[Service, Depends(_service)]
 CurrentExchange = Annotated[Exchange, Depends(_exchange)]
+
+
+def tokens_of(characters: int) -> int:
+    """About how many tokens a text of so many characters has: four characters each, and the mark at its end."""
+    return characters // 4 + 1
 
 
 def require_at_most(field: str, value: int, limit: int, what: str) -> None:

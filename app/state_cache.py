@@ -41,7 +41,7 @@ class StateCache:
         self._max_bytes = max_bytes
         self._kept: OrderedDict[tuple[int, str], Kept] = OrderedDict()
         self._lock = threading.Lock()
-        self.bytes = 0
+        self.bytes = self.hits = self.misses = 0
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -53,7 +53,9 @@ class StateCache:
                 key = (opening, text[:end])
                 if (kept := self._kept.get(key)) is not None:
                     self._kept.move_to_end(key)
+                    self.hits += 1
                     return kept
+            self.misses += 1
         return None
 
     def keep(self, opening: int, text: str, seams: int, tokens: int, state: Tensor) -> None:

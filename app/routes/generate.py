@@ -15,7 +15,7 @@ from app.exchange import Exchange
 from app.generation import FinishReason, Generation, GenerationSettings, generate
 from app.sampling import SamplingSettings
 from app.schemas import GenerateRequest, GenerateResponse, GenerateUsage, Review
-from app.service import CurrentExchange, CurrentService, Service, require_at_most
+from app.service import CurrentExchange, CurrentService, Service, require_at_most, tokens_of
 
 router = APIRouter(tags=["model"])
 
@@ -38,18 +38,19 @@ async def write_reviews(
     """
     _check_limits(request, service)
     settings = _settings(request)
+    tokens = tokens_of(len(request.prompt)) + settings.n * settings.max_tokens
     if request.stream:
         events = _Events()
         task = generate(service.model, request.prompt, request.stars, settings, events.emit)
         # Admitted here, so that what would be an error is one before the first byte.
-        writing = service.engine.submit(task, rows=settings.n)
+        writing = service.engine.submit(task, settings.n, tokens, exchange.arrived)
         return StreamingResponse(
             _streamed(events, writing, settings.seed, service.model.name, exchange),
             media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
     task = generate(service.model, request.prompt, request.stars, settings)
-    written = await service.run(exchange, task, rows=settings.n)
+    written = await service.run(exchange, task, settings.n, tokens)
     usage = _usage(written)
     exchange.tokens_in, exchange.tokens_out = usage.prompt_tokens, usage.generated_tokens
     return GenerateResponse(

@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from app.errors import MODEL_PROBLEMS, documented
 from app.schemas import Score, ScoreRequest, ScoreResponse, ScoreUsage, TokenScore
 from app.scoring import ScoredText, bits_per_character, perplexity, score
-from app.service import CurrentExchange, CurrentService, require_at_most
+from app.service import CurrentExchange, CurrentService, require_at_most, tokens_of
 
 router = APIRouter(tags=["model"])
 
@@ -21,7 +21,8 @@ async def score_texts(request: ScoreRequest, service: CurrentService, exchange: 
     for place, text in enumerate(request.texts):
         require_at_most(f"texts.{place}", len(text), service.settings.max_characters, "characters")
     task = score(service.model, request.texts, request.stars, request.tokens)
-    scored = await service.run(exchange, task, rows=len(request.texts))
+    tokens = sum(tokens_of(len(text)) for text in request.texts)
+    scored = await service.run(exchange, task, len(request.texts), tokens)
     exchange.tokens_in = sum(len(text.tokens) for text in scored)
     total = sum(text.log_probability for text in scored)
     return ScoreResponse(

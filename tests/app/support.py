@@ -39,10 +39,10 @@ def run_together(model: LanguageModel, tasks: Sequence[Task[Value]]) -> list[Val
     """The results of tasks that an engine of their own runs at the same time."""
 
     async def together() -> list[Value]:
-        engine = Engine(model, max_waiting_rows=100_000, deadline_seconds=600)
+        engine = Engine(model, max_waiting_rows=100_000, max_waiting_tokens=10_000_000, deadline_seconds=600)
         engine.start()
         try:
-            finished = await asyncio.gather(*(engine.submit(task, 1) for task in tasks))
+            finished = await asyncio.gather(*(engine.submit(task) for task in tasks))
         finally:
             engine.close()
         return [result for result, _ in finished]

@@ -25,7 +25,7 @@ LONG = "We waited an hour for a table and then they told us that the kitchen was
 @asynccontextmanager
 async def running_engine(model: LanguageModel, rows: int = 1000, seconds: float = 600) -> AsyncIterator[Engine]:
     """Leaves when all that was admitted is done, so what a test starts it also ends."""
-    engine = Engine(model, rows, seconds)
+    engine = Engine(model, rows, 1_000_000, seconds)
     engine.start()
     try:
         yield engine
@@ -174,12 +174,13 @@ def test_what_is_too_much_is_refused_before_any_work(tiny: LanguageModel) -> Non
         async with running_engine(tiny, rows=10) as engine:
             running = engine.submit(endless(tiny, 8), 8)
             refused = counting(tiny, 1)
-            with pytest.raises(Overloaded) as refusal:
-                engine.submit(refused, 3)
-            assert refusal.value.headers["Retry-After"] == "1"
-            assert inspect.getgeneratorstate(refused) == inspect.GEN_CREATED
-            assert (await engine.submit(counting(tiny, 1), 2))[0] == 1
-            running.cancel()
+            try:
+                with pytest.raises(Overloaded):
+                    engine.submit(refused, 3)
+                assert inspect.getgeneratorstate(refused) == inspect.GEN_CREATED
+                assert (await engine.submit(counting(tiny, 1), 2))[0] == 1
+            finally:
+                running.cancel()
 
     asyncio.run(scenario())
 
@@ -206,7 +207,7 @@ def test_closing_finishes_what_was_admitted_and_admits_no_more(tiny: LanguageMod
 
 def test_an_engine_that_was_not_started_admits_nothing(tiny: LanguageModel) -> None:
     async def scenario() -> None:
-        engine = Engine(tiny, 10, 1.0)
+        engine = Engine(tiny, 10, 1000, 1.0)
         with pytest.raises(NotReady):
             engine.submit(counting(tiny, 1), 1)
         engine.close()
