@@ -65,6 +65,7 @@ class Engine:
         self._ended: list[tuple[_Job[Any], Any, Exception | None]] = []
         self._lock = threading.Lock()
         self._closing = False
+        self._running_rows = 0
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
 
     @property
@@ -79,7 +80,7 @@ class Engine:
     @property
     def running_rows(self) -> int:
         """Rows of the work among it that has begun."""
-        return sum(job.rows for line in self._lines.values() for job in tuple(line))
+        return self._running_rows
 
     @property
     def admitted_tokens(self) -> int:
@@ -182,6 +183,7 @@ class Engine:
         for job in jobs:
             if not job.started:
                 job.started, job.timing.queue = True, 1000 * (started - job.arrived)
+                self._running_rows += job.rows
                 self._telemetry.queue_seconds.observe(started - job.arrived)
         calls = [job.call for job in jobs if job.call]
         try:
@@ -243,6 +245,7 @@ class Engine:
     def _end(self, job: _Job[Any], end: str, result: Any = None, error: Exception | None = None) -> None:
         job.task.close()
         self._admission.leave(job.rows, job.tokens)
+        self._running_rows -= job.rows if job.started else 0
         self._telemetry.work.labels(end).inc()
         self._ended.append((job, result, error))
 

@@ -26,6 +26,8 @@ OPEN_PATHS = frozenset({"/", "/livez", "/readyz", "/health"})
 """What needs no API key."""
 UNLOGGED_PATHS = frozenset({"/livez", "/readyz", "/health", "/metrics", "/docs", "/openapi.json"})
 """Probes and pages, which would drown the requests."""
+CLIENT_LEFT = 499
+"""What the log calls a request whose client left before there was an answer, as other servers do."""
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 logger = logging.getLogger(__name__)
@@ -81,7 +83,7 @@ class ExchangeMiddleware:
             exchange.request_body = await self._read_body(receive, headers)
             await self._app(scope, _replayed(exchange.request_body, receive), send)
         except ClientDisconnect:
-            logger.info("the client of request %s left before it had sent all of it", exchange.request_id)
+            exchange.status = exchange.status or CLIENT_LEFT
         except Problem as problem:
             await problem.response()(scope, receive, send)
         except Exception:

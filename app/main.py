@@ -15,6 +15,7 @@ from app.request_log import RequestLog
 from app.routes import generate as generate_route
 from app.routes import next_word, operations, score
 from app.sampling import SamplingSettings
+from app.scoring import encode
 from app.scoring import score as score_texts
 from app.service import Service
 from app.settings import Settings
@@ -64,7 +65,8 @@ async def _warm_up(service: Service) -> None:
     """Answers one request of each kind, twice: TorchScript optimises a method after its first runs."""
     model, engine = service.model, service.engine
     settings = GenerationSettings(n=2, max_tokens=4, sampling=SamplingSettings(), stop=[], seed=0)
+    texts = encode(model, ["The food was great."])
     for _ in range(2):
         await engine.submit(next_words(model, service.spelling, "The food was", "", 5, None, False))
         await engine.submit(generate(model, "The food", None, settings), settings.n)
-        await engine.submit(score_texts(model, ["The food was great."], None, True))
+        await engine.submit(score_texts(model, texts, None, True))

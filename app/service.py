@@ -1,10 +1,12 @@
 """The parts of a running service, and how routes reach them."""
 
+import asyncio
 import time
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from starlette.requests import ClientDisconnect
 
 from app.calls import Result, Task
 from app.engine import Engine
@@ -48,10 +50,32 @@ class Service:
             },
         )
 
-    async def run(self, exchange: Exchange, task: Task[Result], rows: int, tokens: int) -> Result:
-        """Runs a task on the engine and notes in the exchange where the time went."""
-        result, exchange.timing = await self.engine.submit(task, rows, tokens, exchange.arrived)
+    async def run(
+        self, exchange: Exchange, task: Task[Result], rows: int, tokens: int, client: Request | None = None
+    ) -> Result:
+        """Runs a task on the engine and notes in the exchange where the time went.
+
+        With `client`, the task ends when that client leaves. Watching costs more than a task of a few steps does.
+        """
+        future = self.engine.submit(task, rows, tokens, exchange.arrived)
+        if client:
+            await _unless_left(future, client)
+        result, exchange.timing = await future
         return result
+
+
+async def _unless_left(future: "asyncio.Future[Any]", client: Request) -> None:
+    """Waits for `future`; cancels it, and raises ClientDisconnect, if the client leaves before."""
+    # The body has been read: all that can still come from the client is that it left.
+    leaving = asyncio.ensure_future(client.receive())
+    try:
+        await asyncio.wait({future, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not future.done():
+            raise ClientDisconnect
+    finally:
+        leaving.cancel()
+        if not future.done():
+            future.cancel()
 
 
 def _service(request: Request) -> Service:
@@ -64,6 +88,7 @@ def _exchange(request: Request) -> Exchange:
     return exchange
 
 
+Client = Request
 CurrentService = Annotated[Service, Depends(_service)]
 CurrentExchange = Annotated[Exchange, Depends(_exchange)]
 

@@ -17,6 +17,7 @@ import httpx
 from app.calls import Task
 from app.engine import Engine
 from app.language_model import LanguageModel
+from app.scoring import ScoredText, encode, score
 
 ROOT = Path(__file__).parents[2]
 ARTIFACT = ROOT / "model"
@@ -52,6 +53,10 @@ def run_together(model: LanguageModel, tasks: Sequence[Task[Value]]) -> list[Val
 
 def run_alone(model: LanguageModel, task: Task[Value]) -> Value:
     return run_together(model, [task])[0]
+
+
+def score_all(model: LanguageModel, texts: Sequence[str], stars: int | None, ranks: bool) -> Task[list[ScoredText]]:
+    return score(model, encode(model, texts), stars, ranks)
 
 
 def service_process(directory: Path, **variables: str) -> "subprocess.Popen[bytes]":

@@ -15,9 +15,8 @@ from app.generation import GenerationSettings, generate
 from app.language_model import LanguageModel
 from app.next_word import next_words
 from app.sampling import SamplingRow, SamplingSettings
-from app.scoring import score
 from app.spelling import Spelling
-from tests.app.support import eventually, run_alone, run_together
+from tests.app.support import eventually, run_alone, run_together, score_all
 
 LONG = "We waited an hour for a table and then they told us that the kitchen was closed. " * 6
 
@@ -82,9 +81,9 @@ def test_many_tasks_at_once_give_the_same_bits_as_alone(model: LanguageModel, sp
         lambda: writing(LONG, 3, 2),
         lambda: writing("The staff", 50, 3),
         lambda: writing("The staff", 20, 4),
-        lambda: score(model, [LONG, "Good.", LONG[:99]], 3, True),
-        lambda: score(model, [f"Table {place} was dirty." for place in range(MAX_ROWS + 5)], None, False),
-        lambda: score(model, ["Great place!"] * 3, 5, False),
+        lambda: score_all(model, [LONG, "Good.", LONG[:99]], 3, True),
+        lambda: score_all(model, [f"Table {place} was dirty." for place in range(MAX_ROWS + 5)], None, False),
+        lambda: score_all(model, ["Great place!"] * 3, 5, False),
     ]
     assert len(model.vocabulary.encode(LONG)) > 2 * CHUNK
     alone = [run_alone(model, make()) for make in makers]
@@ -226,7 +225,7 @@ def test_nothing_starves(tiny: LanguageModel) -> None:
             asked = GenerationSettings(40, 5, SamplingSettings(), [], 1)
             written, _ = await engine.submit(generate(tiny, "", None, asked), 40)
             assert len(written.reviews) == 40
-            scored, _ = await engine.submit(score(tiny, ["great"] * MAX_ROWS, None, False), MAX_ROWS)
+            scored, _ = await engine.submit(score_all(tiny, ["great"] * MAX_ROWS, None, False), MAX_ROWS)
             assert len(scored) == MAX_ROWS
             for other in others:
                 assert not other.done()
