@@ -10,25 +10,37 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from app.sampling import SamplingRow
+from app.ranking import Ranked, TokenSet
+from app.sampling import Chosen, SamplingRow
 
 Result = TypeVar("Result")
 
 
 @dataclass(slots=True)
 class Advance:
-    """Run `tokens`, rows of any length, from `state [n, S]`; answered with `Advanced`."""
+    """Run `tokens`, rows of any length, from `state [n, S]`; answered with `Advanced`.
+
+    With `among`, a set for each row, the best next tokens of that set are told, too. With `draws`, so many next tokens
+    of a single row are chosen.
+    """
 
     tokens: Sequence[Sequence[int]]
     state: Tensor
+    among: Sequence[TokenSet] = ()
+    draws: Sequence[SamplingRow] = ()
 
 
 @dataclass(slots=True)
 class Advanced:
-    """`log_probabilities [n, V]` of the next token, and `state [n, S]`, after each row's last token."""
+    """`log_probabilities [n, V]` of the next token, and `state [n, S]`, after each row's last token.
+
+    `best` and `chosen` are the next tokens that were asked for.
+    """
 
     log_probabilities: Tensor
     state: Tensor
+    best: Sequence[Ranked] = ()
+    chosen: Chosen | None = None
 
 
 @dataclass(slots=True)
@@ -42,10 +54,9 @@ class Decode:
 
 @dataclass(slots=True)
 class Decoded:
-    """The chosen `tokens`, their natural log-probabilities under the model, and `state [n, S]` before they are run."""
+    """The chosen tokens, and `state [n, S]` before they are run."""
 
-    tokens: list[int]
-    log_probabilities: list[float]
+    chosen: Chosen
     state: Tensor
 
 

@@ -3,31 +3,45 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
-
 from app.calls import Advance, Advanced, Task
 from app.language_model import LanguageModel
-from app.state_cache import STRIDE
+from app.ranking import TokenSet
+from app.sampling import SamplingRow
+from app.state_cache import STRIDE, seams
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """`log_probabilities [V]` of the next token and `state [S]` after a text; `cached_tokens` of it were not run."""
+    """What follows an opening and a text, `tokens` tokens in all, `cached_tokens` of which were not run."""
 
-    log_probabilities: Tensor
-    state: Tensor
+    tokens: int
     cached_tokens: int
+    last: Advanced
 
 
-def read(model: LanguageModel, tokens: Sequence[int]) -> Task[Context]:
-    """Runs `tokens`, the first of which is an opening, and keeps states on the way."""
-    cached, state = model.states.longest(tokens)
-    rows = model.initial_state(1) if state is None else state[None]
+def read(
+    model: LanguageModel,
+    opening: int,
+    text: str,
+    among: Sequence[TokenSet] = (),
+    draws: Sequence[SamplingRow] = (),
+) -> Task[Context]:
+    """Runs a text after its opening, keeping states on the way; `among` and `draws` are as of `Advance`."""
+    kept = model.states.longest(opening, text)
+    cached = count = kept.tokens if kept else 0
+    start, seam = (kept.characters, kept.seams) if kept else (0, 0)
+    state = kept.state[None] if kept else model.initial_state(1)
+    first = [] if kept else [opening]
+    for place in seams(text, start):
+        seam += 1
+        if seam % STRIDE == 0 and place > start:
+            tokens = [*first, *model.vocabulary.encode(text[start:place])]
+            advanced: Advanced = yield Advance([tokens], state)
+            start, first, count, state = place, [], count + len(tokens), advanced.state
+            model.states.keep(opening, text[:place], seam - 1, count, state[0])
     # Even where all is cached one call is made, of no tokens: the probabilities follow from the state.
-    ends = [*range((cached // STRIDE + 1) * STRIDE, len(tokens), STRIDE), len(tokens)]
-    start = cached
-    for end in ends:
-        advanced: Advanced = yield Advance([tokens[start:end]], rows)
-        rows, start = advanced.state, end
-        model.states.keep(tokens[:end], rows[0])
-    return Context(advanced.log_probabilities[0], rows[0], cached)
+    tokens = [*first, *model.vocabulary.encode(text[start:])]
+    advanced = yield Advance([tokens], state, among, draws)
+    count += len(tokens)
+    model.states.keep(opening, text, seam, count, advanced.state[0])
+    return Context(count, cached, advanced)

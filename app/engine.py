@@ -7,70 +7,65 @@ artifact promises.
 """
 
 import asyncio
+import contextlib
 import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic
 
 import torch
-from torch import Tensor
 
-from app.calls import Advance, Advanced, Call, Decode, Decoded, Result, Score, Scored, Task, Timing
+from app.admission import Admission
+from app.batch import MAX_ROWS, Kind, Progress, advance, decode, score
+from app.calls import Result, Task, Timing
 from app.errors import DeadlineExceeded, InternalError, NotReady, Overloaded, Problem
 from app.language_model import LanguageModel
-from app.sampling import sample
+from app.telemetry import Telemetry
 
-CHUNK = 16
-"""Tokens of a row that are run in one turn."""
-MAX_ROWS = 64
-"""Rows of one call into the model; what is over waits for the next turn."""
+Execute = Callable[[LanguageModel, Sequence[Progress]], None]
+EXECUTE: dict[Kind, Execute] = {"decode": decode, "step": advance, "text": advance, "score": score}
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _Job(Generic[Result]):
     task: Task[Result]
     rows: int
-    deadline: float
-    future: "Future[tuple[Result, Timing]]" = field(default_factory=Future)
+    tokens: int
+    arrived: float
+    future: "asyncio.Future[tuple[Result, Timing]]"
     timing: Timing = field(default_factory=Timing)
-    arrived: float = field(default_factory=time.monotonic)
+    call: Progress | None = None
     started: bool = False
-    call: "_Progress | None" = None
-
-
-@dataclass(eq=False)
-class _Progress:
-    """A call under way: what each of its rows still has to run."""
-
-    call: Call
-    left: list[list[int]]
-    state: Tensor
-    log_probabilities: Tensor | None = None
-    scores: list[list[float]] = field(default_factory=list)
-    ranks: list[list[int]] = field(default_factory=list)
-    chosen: list[int] = field(default_factory=list)
-
-
-_Execute = Callable[[list[_Progress]], None]
+    last_token: float = 0.0
 
 
 class Engine:
-    """Runs tasks on a model in a thread of its own; `start`, then `submit` from any event loop, then `close`."""
+    """Runs tasks on a model in a thread of its own; `start`, then `submit` from an event loop, then `close`."""
 
-    def __init__(self, model: LanguageModel, max_waiting_rows: int, deadline_seconds: float) -> None:
+    def __init__(
+        self,
+        model: LanguageModel,
+        max_waiting_rows: int,
+        max_waiting_tokens: int,
+        deadline_seconds: float,
+        telemetry: Telemetry | None = None,
+    ) -> None:
         self.model = model
-        self._max_rows, self._deadline_seconds = max_waiting_rows, deadline_seconds
+        self._deadline_seconds = deadline_seconds
+        self._telemetry = telemetry or Telemetry()
+        self._admission = Admission(max_waiting_rows, max_waiting_tokens, deadline_seconds)
         self._inbox: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
-        self._jobs: list[_Job[Any]] = []
+        self._lines: dict[Kind, deque[_Job[Any]]] = {kind: deque() for kind in EXECUTE}
+        self._ended: list[tuple[_Job[Any], Any, Exception | None]] = []
         self._lock = threading.Lock()
-        self._admitted_rows = 0
         self._closing = False
+        self._running_rows = 0
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
 
     @property
@@ -80,7 +75,17 @@ class Engine:
     @property
     def admitted_rows(self) -> int:
         """Rows of work that wait or run."""
-        return self._admitted_rows
+        return self._admission.rows
+
+    @property
+    def running_rows(self) -> int:
+        """Rows of the work among it that has begun."""
+        return self._running_rows
+
+    @property
+    def admitted_tokens(self) -> int:
+        """Tokens that this work was estimated at."""
+        return self._admission.tokens
 
     def start(self) -> None:
         self._thread.start()
@@ -93,26 +98,28 @@ class Engine:
         if self._thread.is_alive():
             self._thread.join()
 
-    def submit(self, task: Task[Result], rows: int) -> "asyncio.Future[tuple[Result, Timing]]":
-        """Queues a task that works on at most `rows` rows at once; its future holds its result and where the time went.
+    def submit(
+        self, task: Task[Result], rows: int = 1, tokens: int = 1, arrived: float | None = None
+    ) -> "asyncio.Future[tuple[Result, Timing]]":
+        """Queues a task of at most `rows` rows at once and about `tokens` tokens in all.
 
-        Raises Overloaded before any work if too many rows wait. Cancelling the future ends the task at the next turn; a
-        task that takes too long ends with DeadlineExceeded.
+        Its future holds its result and where the time went. Raises Overloaded before any work if too much is waiting.
+        Cancelling the future ends the task at the next turn; one that is not done in time, counted from when it
+        `arrived` by the monotonic clock, ends with DeadlineExceeded.
         """
-        job = _Job(task, rows, time.monotonic() + self._deadline_seconds)
-        self._admit(job)
-        return asyncio.wrap_future(job.future)
+        future: asyncio.Future[tuple[Result, Timing]] = asyncio.get_running_loop().create_future()
+        self._admit(_Job(task, rows, tokens, time.monotonic() if arrived is None else arrived, future))
+        return future
 
     def _admit(self, job: _Job[Any]) -> None:
         with self._lock:
             if self._closing or not self.alive:
                 raise NotReady("The service is stopping or its model has failed; send the request to another instance.")
-            if self._admitted_rows and self._admitted_rows + job.rows > self._max_rows:
-                raise Overloaded(
-                    f"{self._admitted_rows} rows of work are waiting already; come again after Retry-After seconds.",
-                    headers={"Retry-After": "1"},
-                )
-            self._admitted_rows += job.rows
+            try:
+                self._admission.enter(job.rows, job.tokens)
+            except Overloaded:
+                self._telemetry.work.labels("refused").inc()
+                raise
             self._inbox.put(job)
 
     # ---- the engine's thread ----
@@ -124,173 +131,149 @@ class Engine:
                     self._turn()
                 except Exception:  # a fault here must not end the thread that everybody waits for
                     logger.exception("the engine failed")
-                    for job in [*self._jobs]:
-                        self._fail(job, InternalError("The engine failed; the server's output tells more."))
+                    self._fail_all()
+                self._deliver()
+
+    def _fail_all(self) -> None:
+        for line in self._lines.values():
+            while line:
+                self._end(line.popleft(), "failed", error=InternalError("The engine failed; see the server's output."))
 
     def _take_waiting(self) -> bool:
         """Takes all jobs that wait, sleeping only where there is nothing to do; False when the engine is closed."""
         while True:
+            idle = not any(self._lines.values())
+            if idle and self._ended:
+                self._deliver()
             try:
-                job = self._inbox.get(block=not self._jobs and not self._closing)
+                job = self._inbox.get(block=idle and not self._closing)
             except queue.Empty:
-                return bool(self._jobs) or not self._closing
-            if job is not None:
-                self._jobs.append(job)
-                self._resume(job, None)
+                return not idle or not self._closing
+            if job is None or self._is_over(job, time.monotonic()):
+                continue
+            self._resume(job, None)
 
     def _turn(self) -> None:
         now = time.monotonic()
-        for job in [*self._jobs]:
-            if job.future.cancelled():
-                self._leave(job)
-            elif now > job.deadline:
-                self._fail(job, DeadlineExceeded("The answer took too long; ask for less at once or come again later."))
-        for kind, execute in (
-            ("decode", self._decode),
-            ("step", self._advance),
-            ("text", self._advance),
-            ("score", self._score),
-        ):
-            jobs = _first_rows([job for job in self._jobs if job.call and _kind(job.call) == kind])
-            if jobs:
-                self._execute(jobs, execute)
+        for kind, line in self._lines.items():
+            if line:
+                self._drop_ended(line, now)
+                if jobs := _first_rows(line):
+                    self._execute(jobs, kind)
 
-    def _execute(self, jobs: "list[_Job[Any]]", execute: _Execute) -> None:
+    def _drop_ended(self, line: deque[_Job[Any]], now: float) -> None:
+        for _ in range(len(line)):
+            job = line.popleft()
+            if not self._is_over(job, now):
+                line.append(job)
+
+    def _is_over(self, job: _Job[Any], now: float) -> bool:
+        """Ends a job that nobody waits for any more, or that has waited too long."""
+        if job.future.cancelled():
+            self._end(job, "cancelled")
+        elif now > job.arrived + self._deadline_seconds:
+            late = DeadlineExceeded("The answer took too long; ask for less at once or come again later.")
+            self._end(job, "expired", error=late)
+        else:
+            return False
+        return True
+
+    def _execute(self, jobs: list[_Job[Any]], kind: Kind) -> None:
         started = time.monotonic()
         for job in jobs:
             if not job.started:
                 job.started, job.timing.queue = True, 1000 * (started - job.arrived)
+                self._running_rows += job.rows
+                self._telemetry.queue_seconds.observe(started - job.arrived)
+        calls = [job.call for job in jobs if job.call]
         try:
-            execute([job.call for job in jobs if job.call])
+            EXECUTE[kind](self.model, calls)
         except Exception:
-            self._failed(jobs, execute)
+            self._failed(jobs, kind)
             return
-        elapsed = 1000 * (time.monotonic() - started)
-        # Whoever had a turn goes to the end of the line.
-        self._jobs = [job for job in self._jobs if job not in jobs] + jobs
-        for job in jobs:
-            job.timing.model += elapsed
-            if job.call and not any(job.call.left):
-                self._resume(job, _result(job.call))
+        now = time.monotonic()
+        self._telemetry.model_seconds.labels(kind).observe(now - started)
+        self._telemetry.batch_rows.labels(kind).observe(sum(len(call.left) for call in calls))
+        for job, call in zip(jobs, calls, strict=True):
+            job.timing.model += 1000 * (now - started)
+            if call.result is None:
+                self._line_up(job)
+                continue
+            if call.chooses:
+                self._note_token(job, now)
+            self._resume(job, call.result)
 
-    def _failed(self, jobs: "list[_Job[Any]]", execute: _Execute) -> None:
+    def _note_token(self, job: _Job[Any], now: float) -> None:
+        if job.last_token:
+            self._telemetry.token_seconds.observe(now - job.last_token)
+        else:
+            self._telemetry.first_token_seconds.observe(now - job.arrived)
+        job.last_token = now
+
+    def _failed(self, jobs: list[_Job[Any]], kind: Kind) -> None:
         """Runs a call that failed again for each of its jobs alone, so that only the one at fault fails."""
         if len(jobs) > 1:
             for job in jobs:
-                self._execute([job], execute)
+                self._execute([job], kind)
             return
         logger.exception("a model call failed")
-        self._fail(jobs[0], InternalError("The model failed on this request; the server's output tells more."))
-
-    def _advance(self, calls: list[_Progress]) -> None:
-        tokens, lengths, state = _chunk(calls)
-        log_probabilities, state = self.model.advance(tokens, lengths, state)
-        for call, rows in _slices(calls):
-            # A row that was done before this chunk kept its state, from which the same probabilities follow again.
-            call.log_probabilities, call.state = log_probabilities[rows], state[rows]
-            call.left = [left[CHUNK:] for left in call.left]
-
-    def _decode(self, calls: list[_Progress]) -> None:
-        tokens = torch.tensor([row[0] for call in calls for row in call.left])
-        log_probabilities, state = self.model.step(tokens, torch.cat([call.state for call in calls]))
-        settings = [row for call in calls if isinstance(call.call, Decode) for row in call.call.rows]
-        chosen = sample(log_probabilities, settings)
-        scores = log_probabilities.gather(1, torch.tensor(chosen)[:, None])[:, 0].tolist()
-        for call, rows in _slices(calls):
-            call.chosen, call.scores, call.state = chosen[rows], [scores[rows]], state[rows]
-            call.left = [[] for _ in call.left]
-
-    def _score(self, calls: list[_Progress]) -> None:
-        tokens, lengths, state = _chunk(calls)
-        log_probabilities, ranks, state = self.model.score(tokens, lengths, state, any(map(_ranked, calls)))
-        for call, rows in _slices(calls):
-            for row, left in enumerate(call.left):
-                count = min(CHUNK, len(left))
-                call.scores[row] += log_probabilities[rows.start + row, :count].tolist()
-                call.ranks[row] += ranks[rows.start + row, :count].tolist() if _ranked(call) else [0] * count
-            call.state = state[rows]
-            call.left = [left[CHUNK:] for left in call.left]
+        self._end(
+            jobs[0], "failed", error=InternalError("The model failed on this request; the server's output tells more.")
+        )
 
     # ---- jobs ----
 
+    def _line_up(self, job: _Job[Any]) -> None:
+        """Puts a job at the end of the line for what it asks: whoever had a turn lets the others go first."""
+        assert job.call is not None
+        self._lines[job.call.kind].append(job)
+
     def _resume(self, job: _Job[Any], result: Any) -> None:
         """Sends a task the result of its call and takes its next one."""
+        job.call = None
         try:
-            job.call = _progress(job.task.send(result))
+            job.call = Progress.of(job.task.send(result))
+            self._line_up(job)
         except StopIteration as finished:
-            self._leave(job)
-            if job.future.set_running_or_notify_cancel():
-                job.future.set_result((finished.value, job.timing))
+            self._end(job, "finished", finished.value)
         except Exception as error:
             if not isinstance(error, Problem):
                 logger.exception("a task failed")
                 error = InternalError("The request failed; the server's output tells more.")
-            self._fail(job, error)
+            self._end(job, "failed", error=error)
 
-    def _fail(self, job: _Job[Any], error: Exception) -> None:
-        self._leave(job)
-        if job.future.set_running_or_notify_cancel():
+    def _end(self, job: _Job[Any], end: str, result: Any = None, error: Exception | None = None) -> None:
+        job.task.close()
+        self._admission.leave(job.rows, job.tokens)
+        self._running_rows -= job.rows if job.started else 0
+        self._telemetry.work.labels(end).inc()
+        self._ended.append((job, result, error))
+
+    def _deliver(self) -> None:
+        """Hands the results of a turn to their event loops, all at once."""
+        ended, self._ended = self._ended, []
+        for loop in {job.future.get_loop() for job, _, _ in ended}:
+            with contextlib.suppress(RuntimeError):  # a loop that was closed has nobody waiting
+                loop.call_soon_threadsafe(_settle, [each for each in ended if each[0].future.get_loop() is loop])
+
+
+def _settle(ended: list[tuple[_Job[Any], Any, Exception | None]]) -> None:
+    for job, result, error in ended:
+        if job.future.done():  # cancelled
+            continue
+        if error is None:
+            job.future.set_result((result, job.timing))
+        else:
             job.future.set_exception(error)
 
-    def _leave(self, job: _Job[Any]) -> None:
-        self._jobs.remove(job)
-        job.task.close()
-        with self._lock:
-            self._admitted_rows -= job.rows
 
-
-def _progress(call: Call) -> _Progress:
-    if isinstance(call, Decode):
-        return _Progress(call, [[token] for token in call.tokens], call.state)
-    rows = [list(row) for row in call.tokens]
-    empty: list[list[Any]] = [[] for _ in rows]
-    return _Progress(call, rows, call.state, scores=empty, ranks=[[] for _ in rows])
-
-
-def _result(progress: _Progress) -> Advanced | Decoded | Scored:
-    if isinstance(progress.call, Decode):
-        return Decoded(progress.chosen, progress.scores[0], progress.state)
-    if isinstance(progress.call, Score):
-        return Scored(progress.scores, progress.ranks)
-    assert progress.log_probabilities is not None
-    return Advanced(progress.log_probabilities, progress.state)
-
-
-def _kind(progress: _Progress) -> str:
-    """Which calls are run together; single tokens apart from texts, to whose length they would be padded."""
-    if isinstance(progress.call, Advance):
-        return "text" if any(len(left) > 1 for left in progress.left) else "step"
-    return "decode" if isinstance(progress.call, Decode) else "score"
-
-
-def _ranked(progress: _Progress) -> bool:
-    return isinstance(progress.call, Score) and progress.call.ranks
-
-
-def _first_rows(jobs: "list[_Job[Any]]") -> "list[_Job[Any]]":
-    """The jobs of one turn: the first of them, and as many more as fit into a call."""
+def _first_rows(line: deque[_Job[Any]]) -> list[_Job[Any]]:
+    """Takes the jobs of one turn out of the line: the first, and as many more as fit into a call."""
     chosen: list[_Job[Any]] = []
     rows = 0
-    for job in jobs:
-        rows += len(job.call.left) if job.call else 0
+    while line and line[0].call:
+        rows += len(line[0].call.left)
         if chosen and rows > MAX_ROWS:
             break
-        chosen.append(job)
+        chosen.append(line.popleft())
     return chosen
-
-
-def _slices(calls: list[_Progress]) -> list[tuple[_Progress, slice]]:
-    """Each call with the rows of the batch that are its own."""
-    result, start = [], 0
-    for call in calls:
-        result.append((call, slice(start, start + len(call.left))))
-        start += len(call.left)
-    return result
-
-
-def _chunk(calls: list[_Progress]) -> tuple[Tensor, Tensor, Tensor]:
-    """The next chunk of every row: `tokens [B, T]` padded with 0, `lengths [B]`, `state [B, S]`."""
-    rows = [left[:CHUNK] for call in calls for left in call.left]
-    longest = max(len(row) for row in rows)
-    tokens = torch.tensor([row + [0] * (longest - len(row)) for row in rows], dtype=torch.int64)
-    return tokens, torch.tensor([len(row) for row in rows]), torch.cat([call.state for call in calls])

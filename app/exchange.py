@@ -20,11 +20,14 @@ from app.calls import Timing
 from app.errors import BodyTooLarge, InternalError, Problem, Unauthorized
 from app.request_log import Entry, RequestLog
 from app.settings import Settings
+from app.telemetry import Telemetry
 
 OPEN_PATHS = frozenset({"/", "/livez", "/readyz", "/health"})
 """What needs no API key."""
 UNLOGGED_PATHS = frozenset({"/livez", "/readyz", "/health", "/metrics", "/docs", "/openapi.json"})
 """Probes and pages, which would drown the requests."""
+CLIENT_LEFT = 499
+"""What the log calls a request whose client left before there was an answer, as other servers do."""
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 logger = logging.getLogger(__name__)
@@ -55,8 +58,9 @@ class Exchange:
 
 
 class ExchangeMiddleware:
-    def __init__(self, app: ASGIApp, settings: Settings, log: RequestLog, model: str) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, log: RequestLog, telemetry: Telemetry, model: str) -> None:
         self._app, self._settings, self._log, self._model = app, settings, log, model
+        self._telemetry = telemetry
         self._keys = [key.get_secret_value().encode() for key in settings.api_keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,6 +75,7 @@ class ExchangeMiddleware:
         finally:
             if exchange.status and exchange.path not in UNLOGGED_PATHS:
                 self._log.record(self._entry(exchange))
+                self._note(scope, exchange)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, headers: Headers, exchange: Exchange) -> None:
         try:
@@ -78,7 +83,7 @@ class ExchangeMiddleware:
             exchange.request_body = await self._read_body(receive, headers)
             await self._app(scope, _replayed(exchange.request_body, receive), send)
         except ClientDisconnect:
-            logger.info("the client of request %s left before it had sent all of it", exchange.request_id)
+            exchange.status = exchange.status or CLIENT_LEFT
         except Problem as problem:
             await problem.response()(scope, receive, send)
         except Exception:
@@ -86,6 +91,12 @@ class ExchangeMiddleware:
             if not exchange.status:
                 failure = InternalError(f"Something failed; look for {exchange.request_id} in the server's output.")
                 await failure.response()(scope, receive, send)
+
+    def _note(self, scope: Scope, exchange: Exchange) -> None:
+        # The route as it is declared: paths that nobody declared would be labels without end.
+        route = getattr(scope.get("route"), "path", "none")
+        self._telemetry.requests.labels(route, exchange.status).inc()
+        self._telemetry.request_seconds.labels(route).observe(exchange.latency_ms / 1000)
 
     def _check_key(self, headers: Headers, path: str) -> None:
         if not self._keys or path in OPEN_PATHS:

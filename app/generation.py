@@ -129,19 +129,20 @@ def generate(
     the word that follows loses its own.
     """
     spaced = prompt.endswith(" ")
-    tokens = [model.vocabulary.opening(stars), *model.vocabulary.encode(prompt.removesuffix(" "))]
-    state = model.initial_state(1)
-    if len(tokens) > 1:
-        prompted = yield from context.read(model, tokens[:-1])
-        state = prompted.state[None]
-    rows = [_Row(index, tokens, settings, spaced) for index in range(settings.n)]
-    running, following = rows, [tokens[-1]] * settings.n
-    state = state.expand(settings.n, -1)
-    while running:
-        decoded: Decoded = yield Decode(following, state, [row.next_draw() for row in running])
-        for row, token, value in zip(running, decoded.tokens, decoded.log_probabilities, strict=True):
+    prompt = prompt.removesuffix(" ")
+    opening = model.vocabulary.opening(stars)
+    penalised = settings.sampling.repetition_penalty != 1.0
+    seen = [opening, *model.vocabulary.encode(prompt)] if penalised else []
+    rows = [_Row(index, seen, settings, spaced) for index in range(settings.n)]
+    prompted = yield from context.read(model, opening, prompt, draws=[row.next_draw() for row in rows])
+    assert prompted.last.chosen is not None
+    running, chosen, state = rows, prompted.last.chosen, prompted.last.state.expand(settings.n, -1)
+    while True:
+        for row, token, value in zip(running, chosen.tokens, chosen.log_probabilities, strict=True):
             row.accept(token, value, model, emit)
         going_on = [place for place, row in enumerate(running) if row.reason is None]
-        running, following = [running[place] for place in going_on], [decoded.tokens[place] for place in going_on]
-        state = decoded.state[going_on]
-    return Generation([row.review() for row in rows], len(tokens))
+        if not going_on:
+            return Generation([row.review() for row in rows], prompted.tokens)
+        running, tokens = [running[place] for place in going_on], [chosen.tokens[place] for place in going_on]
+        decoded: Decoded = yield Decode(tokens, state[going_on], [row.next_draw() for row in running])
+        chosen, state = decoded.chosen, decoded.state

@@ -16,7 +16,9 @@ from app.errors import StartupError
 from app.state_cache import StateCache
 
 MODEL_FILE, VOCABULARY_FILE, DESCRIPTION_FILE = "language_model.pt", "vocab.json", "description.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+WORD_END = "</w>"
+"""Ends the name of each token that is the last of its pre-token."""
 ADVICE = "export one with `python -m training export`, or set REVIEW_LM_MODEL_DIRECTORY to a folder that has one"
 
 
@@ -58,11 +60,19 @@ class Vocabulary:
     def token_bytes(self) -> list[bytes]:
         """The bytes that each token stands for; none for the special ones."""
         alphabet = _byte_alphabet()
-        names = {token: name for name, token in self._tokenizer.get_vocab().items()}
         return [
-            b"" if token in self.special else bytes(alphabet[character] for character in names[token])
-            for token in range(self.size)
+            b"" if token in self.special else bytes(alphabet[character] for character in name.removesuffix(WORD_END))
+            for token, name in enumerate(self._names)
         ]
+
+    @cached_property
+    def ends_part(self) -> list[bool]:
+        """Whether each token is the last of its word, its run of punctuation or its white space."""
+        return [token not in self.special and name.endswith(WORD_END) for token, name in enumerate(self._names)]
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return sorted(ids := self._tokenizer.get_vocab(), key=ids.__getitem__)
 
 
 @dataclass(frozen=True)

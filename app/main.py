@@ -10,15 +10,17 @@ from app.errors import install_error_handlers
 from app.exchange import ExchangeMiddleware
 from app.generation import GenerationSettings, generate
 from app.language_model import load_language_model
-from app.next_word import BATCH, next_words
+from app.next_word import next_words
 from app.request_log import RequestLog
 from app.routes import generate as generate_route
 from app.routes import next_word, operations, score
 from app.sampling import SamplingSettings
+from app.scoring import encode
 from app.scoring import score as score_texts
 from app.service import Service
 from app.settings import Settings
 from app.spelling import Spelling
+from app.telemetry import Telemetry
 
 DESCRIPTION = "A recurrent language model of reviews: next-word suggestions, sample reviews, perplexity."
 
@@ -26,13 +28,18 @@ DESCRIPTION = "A recurrent language model of reviews: next-word suggestions, sam
 def create_app(settings: Settings) -> FastAPI:
     """Builds a fresh service; raises StartupError if its artifact or its log cannot be used."""
     model = load_language_model(settings.model_directory, settings.cache_bytes)
+    telemetry = Telemetry()
     service = Service(
         settings=settings,
         model=model,
         spelling=Spelling(model.vocabulary),
-        engine=Engine(model, settings.max_waiting_rows, settings.deadline_seconds),
+        engine=Engine(
+            model, settings.max_waiting_rows, settings.max_waiting_tokens, settings.deadline_seconds, telemetry
+        ),
         log=RequestLog(settings.database_url, settings.log_queue_rows),
+        telemetry=telemetry,
     )
+    service.watch()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -50,7 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (next_word.router, generate_route.router, score.router, operations.router):
         app.include_router(router)
     install_error_handlers(app)
-    app.add_middleware(ExchangeMiddleware, settings=settings, log=service.log, model=model.name)
+    app.add_middleware(ExchangeMiddleware, settings=settings, log=service.log, telemetry=telemetry, model=model.name)
     return app
 
 
@@ -58,7 +65,8 @@ async def _warm_up(service: Service) -> None:
     """Answers one request of each kind, twice: TorchScript optimises a method after its first runs."""
     model, engine = service.model, service.engine
     settings = GenerationSettings(n=2, max_tokens=4, sampling=SamplingSettings(), stop=[], seed=0)
+    texts = encode(model, ["The food was great."])
     for _ in range(2):
-        await engine.submit(next_words(model, service.spelling, "The food was", "", 5, None, False), BATCH)
+        await engine.submit(next_words(model, service.spelling, "The food was", "", 5, None, False))
         await engine.submit(generate(model, "The food", None, settings), settings.n)
-        await engine.submit(score_texts(model, ["The food was great."], None, True), 1)
+        await engine.submit(score_texts(model, texts, None, True))

@@ -1,8 +1,8 @@
 """The next word: the model's exact top k, though a word may be several tokens.
 
-A word's probability is that of the tokens the vocabulary spells it with, and then of anything that ends it. Best-first
-search: the most probable unfinished spelling is extended first, in batches, and the search stops when no unfinished
-spelling is as probable as the k-th word found, since extending one can only make it less probable.
+A word's probability is that of the tokens the vocabulary spells it with, the last of which says that it ends there.
+Best-first search: the most probable unfinished spelling is extended first, in batches, and the search stops when no
+unfinished spelling is as probable as the k-th word found, since extending one can only make it less probable.
 
 With letters typed so far, spellings must agree with them, and probabilities are divided by that of all spellings that
 do. A word that the vocabulary spells with an apostrophe on its own, as in "D'Angelo", is found once that is typed;
@@ -13,6 +13,7 @@ import heapq
 import itertools
 import math
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +21,9 @@ from torch import Tensor
 
 from app import context
 from app.calls import Advance, Advanced, Task
+from app.context import Context
 from app.language_model import LanguageModel, Vocabulary
+from app.ranking import EXCLUDED, Ranked, TokenSet, further
 from app.spelling import APOSTROPHES, Spelling, is_letter, kind_of
 
 BATCH = 16
@@ -29,10 +32,6 @@ MAX_TURNS = 64
 """Calls after which what was found is returned; only a prefix that fits no word gets here."""
 NEGLIGIBLE = 1e-6
 """Share of the prefix's probability below which spellings that do not cover it yet are left aside."""
-EXCLUDED = 1e30
-"""Stands for infinity, which times zero is not a number."""
-SIBLINGS = 64
-"""Extensions of a spelling that are ordered at first; more are when these are used up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,29 +66,27 @@ class _Node:
 
 
 class _Children:
-    """The extensions of a spelling, the most probable first; sorted only when and as far as somebody takes them."""
+    """The extensions of a spelling, the most probable first; only as many are sorted as somebody takes."""
 
-    def __init__(self, node: _Node, scores: Tensor, best: float, state: Tensor) -> None:
-        """`scores [V]` are log-probabilities, those of no extension lowered by EXCLUDED; `best` is the largest."""
-        self._node, self._scores, self._state = node, scores, state
-        self._ordered: list[tuple[float, int]] = []
+    def __init__(self, node: _Node, ranked: Ranked, allowed: TokenSet, scores: Tensor, state: Tensor) -> None:
+        """`ranked` are the first of those `allowed`, by log-probabilities `scores [V]` after `state [S]`."""
+        self._node, self._ranked, self._allowed, self._scores, self._state = node, ranked, allowed, scores, state
         self._place = 0
-        self.bound = node.log_probability + best
+
+    @property
+    def bound(self) -> float:
+        """The log-probability of the next extension."""
+        if self._place == (sorted_ := len(self._ranked.tokens)):
+            self._ranked = further(self._scores, self._allowed, 8 * sorted_)
+            if len(self._ranked.tokens) == sorted_:
+                return -math.inf
+        return self._node.log_probability + self._ranked.log_probabilities[self._place]
 
     def take(self, vocabulary: Vocabulary) -> _Node:
-        """The most probable extension not taken yet; `bound` is then that of the next."""
-        score, token = self._at(self._place)
-        self._place += 1
-        self.bound = self._node.log_probability + self._at(self._place)[0]
+        """The next extension."""
+        place, self._place = self._place, self._place + 1
+        token, score = self._ranked.tokens[place], self._ranked.log_probabilities[place]
         return self._node.followed_by(token, score, vocabulary, self._state)
-
-    def _at(self, place: int) -> tuple[float, int]:
-        if place >= len(self._scores):
-            return -math.inf, 0
-        if place >= len(self._ordered):
-            scores, tokens = torch.topk(self._scores, min(max(SIBLINGS, 8 * place), len(self._scores)))
-            self._ordered = list(zip(scores.tolist(), tokens.tolist(), strict=True))
-        return self._ordered[place]
 
 
 def next_words(
@@ -98,21 +95,21 @@ def next_words(
     """Finds the `k` most probable words after `text` that begin with `prefix`."""
     complete, prefix = _split_prefix(model.vocabulary.pre_tokens(prefix))
     before, spaced = _split_context(text, complete, prefix)
-    tokens = [model.vocabulary.opening(stars), *model.vocabulary.encode(before)]
+    opening = model.vocabulary.opening(stars)
     if prefix and not is_letter(prefix[0]) and not punctuation:
-        return NextWords([], len(tokens), cached_tokens=0)
-    start = yield from context.read(model, tokens)
-    search = _Search(model, spelling, spaced, prefix, k, punctuation)
-    search.begin(start.log_probabilities, start.state)
+        return NextWords([], 1 + len(model.vocabulary.encode(before)), cached_tokens=0)
+    search = _Search(model.vocabulary, spelling, spaced, prefix, k, punctuation)
+    start = yield from context.read(model, opening, before, [search.begins])
+    search.begin(start)
     for _ in range(MAX_TURNS):
         nodes = search.to_extend()
         if not nodes:
             break
-        states = torch.stack([node.parent_state for node in nodes])
-        extended: Advanced = yield Advance([[node.tokens[-1]] for node in nodes], states)
-        search.extend(nodes, extended)
+        states, sets = torch.stack([node.parent_state for node in nodes]), [search.extensions(node) for node in nodes]
+        extended: Advanced = yield Advance([[node.tokens[-1]] for node in nodes], states, sets)
+        search.extend(nodes, sets, extended)
     words = [SuggestedWord(complete + word, probability) for word, probability in search.found()]
-    return NextWords(words, len(tokens), start.cached_tokens)
+    return NextWords(words, start.tokens, start.cached_tokens)
 
 
 def _split_prefix(parts: list[str]) -> tuple[str, str]:
@@ -145,28 +142,31 @@ class _Search:
     """Best-first search; `to_extend` names the spellings whose extensions are needed, `extend` takes them."""
 
     def __init__(
-        self, model: LanguageModel, spelling: Spelling, spaced: tuple[str, ...], prefix: str, k: int, punctuation: bool
+        self,
+        vocabulary: Vocabulary,
+        spelling: Spelling,
+        spaced: tuple[str, ...],
+        prefix: str,
+        k: int,
+        punctuation: bool,
     ) -> None:
-        self._vocabulary, self._spelling, self._spaced, self._k = model.vocabulary, spelling, spaced, k
+        self._vocabulary, self._spelling, self._k = vocabulary, spelling, k
         self._typed = (spaced[0] + prefix).encode() if prefix else b""
         self._punctuation = punctuation
         self._kinds = {"word", "mark"} if punctuation else {"word"}
         self._order = itertools.count()
-        # Words that are complete, and the extensions not yet taken of every spelling that was extended.
+        # Words found behind spellings yet to be extended, and the extensions not yet taken of those that were.
         self._heap: list[tuple[float, int, str | _Children]] = []
         self._uncovered: list[_Node] = []
         self._covered_probability = 0.0
         self._found: dict[str, float] = {}
+        self.begins = spelling.beginnings(spaced, punctuation, self._typed)
+        """The tokens that may come first."""
 
-    def begin(self, log_probabilities: Tensor, state: Tensor) -> None:
-        begins = self._spelling.begins_word
-        if " " not in self._spaced:
-            begins = begins * (1 - self._spelling.begins_with_space)
-        if "" not in self._spaced:
-            begins = begins * self._spelling.begins_with_space
-        if self._punctuation:  # a mark may follow a word with a space or without
-            begins = torch.maximum(begins, self._spelling.begins_mark)
-        self._take_extensions([_Node(0.0, (), b"", state)], log_probabilities[None], begins[None], state[None])
+    def begin(self, start: Context) -> None:
+        last = start.last
+        node = _Node(0.0, (), b"", last.state[0])
+        self._take(node, last.best[0], self.begins, last.log_probabilities[0], last.state[0])
 
     def to_extend(self) -> list[_Node]:
         """The spellings to extend next: those that do not cover the prefix yet, then the most probable ones."""
@@ -178,28 +178,30 @@ class _Search:
         words: list[tuple[float, int, str]] = []
         while self._heap and len(nodes) < BATCH and len(self._found) + len(words) < self._k:
             key, order, entry = heapq.heappop(self._heap)
-            if isinstance(entry, str):
-                if nodes:  # a spelling before it in line may yet hold more probable words
-                    words.append((key, order, entry))
-                else:
-                    self._found.setdefault(entry, math.exp(-key))
-            else:
-                nodes.append(entry.take(self._vocabulary))
+            if isinstance(entry, _Children):
+                node = entry.take(self._vocabulary)
                 self._push(entry.bound, entry)
-        for word in words:
-            heapq.heappush(self._heap, word)
+                if not self._spelling.ends[node.tokens[-1]]:
+                    nodes.append(node)
+                    continue
+                if (word := self._word(node)) is None:
+                    continue
+                entry = word
+            if nodes:  # a spelling before it in line may yet hold more probable words
+                words.append((key, order, entry))
+            else:
+                self._found.setdefault(entry, math.exp(-key))
+        for waiting in words:
+            heapq.heappush(self._heap, waiting)
         return nodes
 
-    def extend(self, nodes: list[_Node], extended: Advanced) -> None:
-        masks = [self._going_on(node) for node in nodes]
-        # Mostly one mask holds for all, and one row does for it.
-        going_on = masks[0][None] if all(mask is masks[0] for mask in masks) else torch.stack(masks)
-        if self._covers(nodes[0].text):  # as then all do: to_extend never mixes them
-            ends = (extended.log_probabilities.exp() * (1 - going_on)).sum(dim=1)
-            for node, probability in zip(nodes, ends.tolist(), strict=True):
-                if probability > 0.0 and (word := self._word(node)):
-                    self._push(node.log_probability + math.log(probability), word)
-        self._take_extensions(nodes, extended.log_probabilities, going_on, extended.state)
+    def extensions(self, node: _Node) -> TokenSet:
+        """The tokens that may go on with a spelling."""
+        return self._spelling.extensions(node.text, self._punctuation, self._typed)
+
+    def extend(self, nodes: list[_Node], sets: Sequence[TokenSet], extended: Advanced) -> None:
+        for parts in zip(nodes, extended.best, sets, extended.log_probabilities, extended.state, strict=True):
+            self._take(*parts)
 
     def found(self) -> list[tuple[str, float]]:
         """The words found, the most probable first."""
@@ -209,43 +211,15 @@ class _Search:
     def _negligible(self) -> float:
         return NEGLIGIBLE * self._covered_probability
 
-    def _going_on(self, node: _Node) -> Tensor:
-        """Tokens that go on with the pre-token of this spelling."""
-        if node.text == b" ":
-            begins = self._spelling.continues_word
-            return torch.maximum(begins, self._spelling.continues_mark) if self._punctuation else begins
-        first = node.text.decode("utf-8", "replace").lstrip(" ")[:1]
-        mark = first not in {"", "\ufffd"} and not is_letter(first)
-        return self._spelling.continues_mark if mark else self._spelling.continues_word
-
-    def _covers(self, text: bytes) -> bool:
-        return text.startswith(self._typed)
-
-    def _take_extensions(self, nodes: list[_Node], log_probabilities: Tensor, allowed: Tensor, states: Tensor) -> None:
-        """Takes the extensions of spellings into the heap if they cover what was typed, else aside until theirs do."""
-        if not self._covers(nodes[0].text):
-            rows = zip(nodes, log_probabilities, allowed.expand_as(log_probabilities), states, strict=True)
-            allowed = torch.stack([self._covering(*row) for row in rows])
-        scores = log_probabilities + (allowed - 1) * EXCLUDED
-        for node, row, best, state in zip(nodes, scores, scores.amax(dim=1).tolist(), states, strict=True):
-            children = _Children(node, row, best, state)
-            self._push(children.bound, children)
-
-    def _covering(self, node: _Node, log_probabilities: Tensor, allowed: Tensor, state: Tensor) -> Tensor:
-        """Tokens that cover the rest of what was typed; those that cover a part of it are set aside with it."""
-        typed = self._typed[len(node.text) :]
-        # What was typed is one word or mark whatever its tokens are: only what goes beyond it must be `allowed`.
-        for token in self._spelling.within(typed):
-            score = float(log_probabilities[token])
-            self._uncovered.append(node.followed_by(token, score, self._vocabulary, state))
-        covering = torch.zeros_like(allowed)
-        covering[self._spelling.starting_with(typed)] = 1
-        covering *= allowed
-        if (exactly := self._spelling.token_of(typed)) is not None:
-            covering[exactly] = 1
-        probability = float((log_probabilities.exp() * covering).sum())
-        self._covered_probability += math.exp(node.log_probability) * probability
-        return covering
+    def _take(self, node: _Node, ranked: Ranked, allowed: TokenSet, scores: Tensor, state: Tensor) -> None:
+        """Takes the extensions of a spelling; those that cover only a part of what was typed are set aside."""
+        if not node.text.startswith(self._typed):
+            # The set holds the tokens that cover the rest of what was typed.
+            self._covered_probability += math.exp(node.log_probability) * float(allowed.scores(scores).exp().sum())
+            for token in self._spelling.within(self._typed[len(node.text) :]):
+                self._uncovered.append(node.followed_by(token, float(scores[token]), self._vocabulary, state))
+        children = _Children(node, ranked, allowed, scores, state)
+        self._push(children.bound, children)
 
     def _push(self, bound: float, entry: "str | _Children") -> None:
         if bound > -EXCLUDED / 2:

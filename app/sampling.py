@@ -48,12 +48,21 @@ def uniforms(seed: int, index: int) -> Iterator[float]:
         yield generator.random()
 
 
-def sample(log_probabilities: Tensor, rows: Sequence[SamplingRow]) -> list[int]:
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A token for each row, and its natural log-probability under the model."""
+
+    tokens: list[int]
+    log_probabilities: list[float]
+
+
+def choose(log_probabilities: Tensor, rows: Sequence[SamplingRow]) -> Chosen:
     """Chooses a token for each row of natural log-probabilities `[B, V]`."""
-    return [_sample_row(scores, row) for scores, row in zip(log_probabilities, rows, strict=True)]
+    tokens = [_choose(scores, row) for scores, row in zip(log_probabilities, rows, strict=True)]
+    return Chosen(tokens, log_probabilities.gather(1, torch.tensor(tokens)[:, None])[:, 0].tolist())
 
 
-def _sample_row(scores: Tensor, row: SamplingRow) -> int:
+def _choose(scores: Tensor, row: SamplingRow) -> int:
     settings = row.settings
     if settings.repetition_penalty != 1.0 and row.seen:
         seen = torch.tensor(sorted(set(row.seen)))

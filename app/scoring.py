@@ -52,21 +52,38 @@ def bits_per_character(log_probability: float, characters: int) -> float:
     return -log_probability / math.log(2) / characters
 
 
-def score(model: LanguageModel, texts: Sequence[str], stars: int | None, ranks: bool) -> Task[list[ScoredText]]:
+@dataclass(frozen=True, slots=True)
+class EncodedText:
+    """A text, its tokens and where each stands in it, and how many words and marks it has, its end mark counted."""
+
+    text: str
+    tokens: list[int]
+    offsets: list[tuple[int, int]]
+    words: int
+
+
+def encode(model: LanguageModel, texts: Sequence[str]) -> list[EncodedText]:
+    """The tokens of texts that are to be scored."""
+    ends, encoded = model.vocabulary.ends_part, []
+    for text in texts:
+        tokens, offsets = model.vocabulary.encode_with_offsets(text)
+        last = [span for token, span in zip(tokens, offsets, strict=True) if ends[token]]
+        encoded.append(EncodedText(text, tokens, offsets, sum(1 for start, end in last if text[start:end].strip()) + 1))
+    return encoded
+
+
+def score(model: LanguageModel, texts: Sequence[EncodedText], stars: int | None, ranks: bool) -> Task[list[ScoredText]]:
     """Scores each text as a whole review of this rating."""
     vocabulary = model.vocabulary
-    encoded = [vocabulary.encode_with_offsets(text) for text in texts]
-    opening = [[vocabulary.opening(stars)]]
-    opened: Advanced = yield Advance(opening, model.initial_state(1))
-    rows = [[*ids, vocabulary.end] for ids, _ in encoded]
+    opened: Advanced = yield Advance([[vocabulary.opening(stars)]], model.initial_state(1))
+    rows = [[*text.tokens, vocabulary.end] for text in texts]
     scored: Scored = yield Score(rows, opened.state.expand(len(texts), -1), ranks)
     result = []
-    for text, (_, offsets), scores, places in zip(texts, encoded, scored.log_probabilities, scored.ranks, strict=True):
-        spans = [*offsets, (len(text), len(text))]
+    for text, scores, places in zip(texts, scored.log_probabilities, scored.ranks, strict=True):
+        spans = [*text.offsets, (len(text.text), len(text.text))]
         tokens = [
-            ScoredToken(text[start:end], start, end, value, rank)
+            ScoredToken(text.text[start:end], start, end, value, rank)
             for (start, end), value, rank in zip(spans, scores, places, strict=True)
         ]
-        words = sum(1 for part in vocabulary.pre_tokens(text) if part.strip()) + 1
-        result.append(ScoredText(words, len(text), math.fsum(scores), tokens))
+        result.append(ScoredText(text.words, len(text.text), math.fsum(scores), tokens))
     return result

@@ -1,10 +1,12 @@
 """The parts of a running service, and how routes reach them."""
 
+import asyncio
 import time
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from starlette.requests import ClientDisconnect
 
 from app.calls import Result, Task
 from app.engine import Engine
@@ -14,6 +16,7 @@ from app.language_model import LanguageModel
 from app.request_log import RequestLog
 from app.settings import Settings
 from app.spelling import Spelling
+from app.telemetry import Telemetry
 
 
 @dataclass
@@ -23,13 +26,56 @@ class Service:
     spelling: Spelling
     engine: Engine
     log: RequestLog
+    telemetry: Telemetry
     ready: bool = False
     started: float = field(default_factory=time.monotonic)
 
-    async def run(self, exchange: Exchange, task: Task[Result], rows: int) -> Result:
-        """Runs a task on the engine and notes in the exchange where the time went."""
-        result, exchange.timing = await self.engine.submit(task, rows)
+    def watch(self) -> None:
+        """Shows in the telemetry what the parts count themselves."""
+        engine, log, states = self.engine, self.log, self.model.states
+        self.telemetry.watch(
+            gauges={
+                "ready": ("1 while the model answers.", lambda: float(self.ready and engine.alive)),
+                "admitted_rows": ("Rows of work that wait or run.", lambda: engine.admitted_rows),
+                "admitted_tokens": ("Tokens of work that wait or run, as estimated.", lambda: engine.admitted_tokens),
+                "running_rows": ("Rows of the work that the engine has begun.", lambda: engine.running_rows),
+                "state_cache_bytes": ("Memory that states after texts seen before take.", lambda: states.bytes),
+                "log_waiting_rows": ("Rows of the request log that wait to be written.", lambda: log.waiting),
+            },
+            counters={
+                "state_cache_hits": ("Texts of which a beginning was kept.", lambda: states.hits),
+                "state_cache_misses": ("Texts of which nothing was kept.", lambda: states.misses),
+                "log_written_rows": ("Rows of the request log that were written.", lambda: log.written),
+                "log_dropped_rows": ("Rows of the request log that were lost.", lambda: log.dropped),
+            },
+        )
+
+    async def run(
+        self, exchange: Exchange, task: Task[Result], rows: int, tokens: int, client: Request | None = None
+    ) -> Result:
+        """Runs a task on the engine and notes in the exchange where the time went.
+
+        With `client`, the task ends when that client leaves. Watching costs more than a task of a few steps does.
+        """
+        future = self.engine.submit(task, rows, tokens, exchange.arrived)
+        if client:
+            await _unless_left(future, client)
+        result, exchange.timing = await future
         return result
+
+
+async def _unless_left(future: "asyncio.Future[Any]", client: Request) -> None:
+    """Waits for `future`; cancels it, and raises ClientDisconnect, if the client leaves before."""
+    # The body has been read: all that can still come from the client is that it left.
+    leaving = asyncio.ensure_future(client.receive())
+    try:
+        await asyncio.wait({future, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not future.done():
+            raise ClientDisconnect
+    finally:
+        leaving.cancel()
+        if not future.done():
+            future.cancel()
 
 
 def _service(request: Request) -> Service:
@@ -42,8 +88,14 @@ def _exchange(request: Request) -> Exchange:
     return exchange
 
 
+Client = Request
 CurrentService = Annotated[Service, Depends(_service)]
 CurrentExchange = Annotated[Exchange, Depends(_exchange)]
+
+
+def tokens_of(characters: int) -> int:
+    """About how many tokens a text of so many characters has: four characters each, and the mark at its end."""
+    return characters // 4 + 1
 
 
 def require_at_most(field: str, value: int, limit: int, what: str) -> None:

@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     max_tokens: int = Field(1_000, ge=1, description="tokens of a generated review")
     cache_bytes: int = Field(67_108_864, ge=0, description="memory for states after texts seen before; 0 keeps none")
     max_waiting_rows: int = Field(512, ge=1, description="rows of work that may wait or run; more is answered with 429")
+    max_waiting_tokens: int = Field(
+        400_000, ge=1, description="tokens of work that may wait or run, as estimated; more is answered with 429"
+    )
     deadline_seconds: float = Field(30.0, gt=0, description="seconds from a request's arrival to its answer")
     shutdown_seconds: int = Field(5, ge=0, description="seconds that requests under way may take after SIGTERM")
 

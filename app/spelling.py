@@ -3,37 +3,70 @@
 import itertools
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections import OrderedDict
 
 import torch
-from torch import Tensor
 
 from app.language_model import Vocabulary
+from app.ranking import TokenSet
 
 APOSTROPHES = "'’"
 LEAD_BYTES_OF_MARKS = (0xC2, 0xE2, 0xF0)
+WORD_GOES_ON = frozenset({"word", "'word", "byte"})
+MARK_GOES_ON = frozenset({"mark", "byte"})
+COVERING_SETS = 4096
+"""Sets of tokens that cover typed letters which are kept, the last ones used."""
 
 
 class Spelling:
-    """Which tokens can begin a pre-token and which can go on with one, read off the vocabulary once.
-
-    A set of tokens is a row `[V]` of ones and zeros in float32: arithmetic is ten times as fast as booleans here.
-    """
+    """Which tokens can begin a pre-token and which can go on with one, read off the vocabulary once."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        self.vocabulary = vocabulary
-        kinds = [kind_of(token) for token in vocabulary.token_bytes]
-        self.begins_word = _mask(kind in ("word", " word", " ") for kind in kinds)
-        self.begins_mark = _mask(kind in ("mark", " mark", " ") for kind in kinds)
-        self.continues_word = _mask(kind in ("word", "'word", "byte") for kind in kinds)
-        self.continues_mark = _mask(kind in ("mark", "byte") for kind in kinds)
-        self.begins_with_space = _mask(kind.startswith(" ") for kind in kinds)
+        self.ends = vocabulary.ends_part
+        self._kinds = [kind_of(token) for token in vocabulary.token_bytes]
         self._by_bytes = sorted((text, token) for token, text in enumerate(vocabulary.token_bytes) if text)
-        self._token_of = dict(self._by_bytes)
+        self._tokens_of: dict[bytes, list[int]] = {}
+        for text, token in self._by_bytes:
+            self._tokens_of.setdefault(text, []).append(token)
+        self._sets: dict[frozenset[str], TokenSet] = {}
+        self._covering: OrderedDict[tuple[frozenset[str], bytes], TokenSet] = OrderedDict()
 
-    def token_of(self, text: bytes) -> int | None:
-        """The token that stands for exactly these bytes."""
-        return self._token_of.get(text)
+    def beginnings(self, spaced: tuple[str, ...], punctuation: bool, typed: bytes) -> TokenSet:
+        """The tokens that a word may begin with, or if `punctuation` a mark.
+
+        `spaced` tells what stands before it: a space, nothing, or either. With `typed`, only those that cover it all.
+        """
+        kinds = {space + "word" for space in spaced} | {" " for space in spaced if space}
+        if punctuation:  # a mark may follow a word with a space or without
+            kinds |= {"mark", " mark", " "}
+        return self._set(frozenset(kinds), typed)
+
+    def extensions(self, text: bytes, punctuation: bool, typed: bytes) -> TokenSet:
+        """The tokens that may go on with the spelling `text`, and cover what is left of `typed`, if anything is."""
+        if text == b" ":
+            kinds = WORD_GOES_ON | MARK_GOES_ON if punctuation else WORD_GOES_ON
+        else:
+            first = text.decode("utf-8", "replace").lstrip(" ")[:1]
+            mark = first not in {"", "\ufffd"} and not is_letter(first)
+            kinds = MARK_GOES_ON if mark else WORD_GOES_ON
+        return self._set(kinds, typed[len(text) :])
+
+    def _set(self, kinds: frozenset[str], typed: bytes) -> TokenSet:
+        if not typed:
+            if kinds not in self._sets:
+                members = torch.tensor([kind in kinds for kind in self._kinds], dtype=torch.float32)
+                self._sets[kinds] = TokenSet(members)
+            return self._sets[kinds]
+        key = (kinds, typed)
+        if (found := self._covering.pop(key, None)) is None:
+            # What was typed is one word or mark whatever its tokens are: only what goes beyond it is of these kinds.
+            going_beyond = [token for token in self.starting_with(typed) if self._kinds[token] in kinds]
+            tokens = sorted({*going_beyond, *self._tokens_of.get(typed, [])})
+            found = TokenSet(torch.tensor(tokens, dtype=torch.int64), small=True)
+        self._covering[key] = found
+        if len(self._covering) > COVERING_SETS:
+            self._covering.popitem(last=False)
+        return found
 
     def starting_with(self, typed: bytes) -> list[int]:
         """Tokens whose bytes begin with all of `typed`."""
@@ -42,13 +75,9 @@ class Spelling:
         return [token for _, token in inside]
 
     def within(self, typed: bytes) -> list[int]:
-        """Tokens whose bytes are a beginning of `typed` and shorter than it."""
-        parts = (typed[:length] for length in range(1, len(typed)))
-        return [self._token_of[part] for part in parts if part in self._token_of]
-
-
-def _mask(values: Iterator[bool]) -> Tensor:
-    return torch.tensor(list(values), dtype=torch.float32)
+        """Tokens whose bytes are a beginning of `typed` and shorter than it, and which others follow."""
+        parts = (self._tokens_of.get(typed[:length], []) for length in range(1, len(typed)))
+        return [token for part in parts for token in part if not self.ends[token]]
 
 
 def kind_of(token: bytes) -> str:

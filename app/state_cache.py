@@ -1,68 +1,116 @@
 """The states after texts seen before, so that typing on costs the new tokens only.
 
-A state is a few kilobytes and depends on the exact tokens before it alone (the first of which tells the rating), so one
-that was kept gives the same bits as one computed again. Least recently used first out, within a bound in bytes.
+A state is a few kilobytes and depends on the exact text before it and the token that opened it alone, so one that was
+kept gives the same bits as one computed again. Least recently used first out, within a bound in bytes.
+
+A text is looked up by its beginnings. Only those that end at a seam count: there the tokens of the text are those of
+what is before it, followed by those of what is after it.
 """
 
+import string
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from torch import Tensor
 
 STRIDE = 16
-"""Besides the end of each text, the state after every so many tokens is kept, so that going back finds one close by."""
+"""Besides the end of each text, the state at every so many seams is kept, so that going back finds one close by."""
 NEAREST = 8
-"""Tokens from the end back to which every place is looked at; a keystroke moves the end by one or two."""
+"""Seams from the end back at which every one is looked at; a keystroke moves the end by one or two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The first `characters` of a text, which hold `seams` seams and, the opening among them, `tokens` tokens.
+
+    `state [S]` is the one after them.
+    """
+
+    characters: int
+    seams: int
+    tokens: int
+    state: Tensor
 
 
 class StateCache:
-    """Maps exact prefixes of tokens to state rows `[S]`; may be used from any thread."""
+    """Maps an opening token and a text to the state after them; may be used from any thread."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._states: OrderedDict[tuple[int, ...], Tensor] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, str], Kept] = OrderedDict()
         self._lock = threading.Lock()
-        self.bytes = 0
+        self.bytes = self.hits = self.misses = 0
 
     def __len__(self) -> int:
-        return len(self._states)
+        return len(self._kept)
 
-    def longest(self, tokens: Sequence[int]) -> tuple[int, Tensor | None]:
-        """Finds how many of the first `tokens` have a state kept, and that state; 0 and None where none has."""
-        whole = tuple(tokens)
+    def longest(self, opening: int, text: str) -> Kept | None:
+        """Finds the longest beginning of `text` that is kept, all of it or one that ends at a seam."""
         with self._lock:
-            for count in _places(len(whole)):
-                prefix = whole[:count]
-                if (state := self._states.get(prefix)) is not None:
-                    self._states.move_to_end(prefix)
-                    return count, state
-        return 0, None
+            for end in _places(text):
+                key = (opening, text[:end])
+                if (kept := self._kept.get(key)) is not None:
+                    self._kept.move_to_end(key)
+                    self.hits += 1
+                    return kept
+            self.misses += 1
+        return None
 
-    def keep(self, tokens: Sequence[int], state: Tensor) -> None:
-        """Keeps a copy of the state `[S]` after `tokens`, forgetting the least recently used where room is needed."""
-        prefix = tuple(tokens)
-        size = _size(prefix, state)
-        if size > self._max_bytes:
+    def keep(self, opening: int, text: str, seams: int, tokens: int, state: Tensor) -> None:
+        """Keeps a copy of the state `[S]` after `text`, and what `Kept` says of the text.
+
+        The least recently used are forgotten where room is needed.
+        """
+        key = (opening, text)
+        if _size(text, state) > self._max_bytes:
             return
         with self._lock:
-            if prefix in self._states:
-                self._states.move_to_end(prefix)
+            if key in self._kept:
+                self._kept.move_to_end(key)
                 return
             # A row of a batch would hold the whole batch in memory.
-            self._states[prefix] = state.clone()
-            self.bytes += size
+            self._kept[key] = Kept(len(text), seams, tokens, state.clone())
+            self.bytes += _size(text, state)
             while self.bytes > self._max_bytes:
-                old, old_state = self._states.popitem(last=False)
-                self.bytes -= _size(old, old_state)
+                (_, old), kept = self._kept.popitem(last=False)
+                self.bytes -= _size(old, kept.state)
 
 
-def _places(length: int) -> list[int]:
-    """Where a state may be kept, the longest prefix first."""
-    near = range(length, max(0, length - NEAREST), -1)
-    far = range((length - NEAREST) // STRIDE * STRIDE, 0, -STRIDE)
-    return [*near, *far]
+def seams(text: str, start: int = 0) -> Iterator[int]:
+    """The places after `start` at which a text may be cut without changing its tokens.
+
+    They are single spaces between two words or marks: a pre-token takes in the space before it and none after it. What
+    a space is to the vocabulary's pattern is only certain beside plain characters, so no other places count.
+    """
+    place = text.find(" ", start)
+    while place >= 0:
+        if _is_seam(text, place):
+            yield place
+        place = text.find(" ", place + 1)
 
 
-def _size(prefix: tuple[int, ...], state: Tensor) -> int:
-    return 8 * len(prefix) + state.numel() * state.element_size()
+def _places(text: str) -> Iterator[int]:
+    """Where a state may be kept, the longest beginning first."""
+    yield len(text)
+    near, place = 0, text.rfind(" ")
+    while near < NEAREST and place > 0:
+        if _is_seam(text, place):
+            near += 1
+            yield place
+        place = text.rfind(" ", 0, place)
+    if place > 0:
+        yield from [seam for number, seam in enumerate(seams(text[: place + 1]), 1) if number % STRIDE == 0][::-1]
+
+
+def _is_seam(text: str, place: int) -> bool:
+    return 0 < place < len(text) - 1 and _plain(text[place - 1]) and _plain(text[place + 1])
+
+
+def _plain(character: str) -> bool:
+    return character.isalnum() or character in string.punctuation
+
+
+def _size(text: str, state: Tensor) -> int:
+    return 4 * len(text) + state.numel() * state.element_size()

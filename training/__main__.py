@@ -31,6 +31,7 @@ from training.fit import Fit, fit
 from training.options import CorpusFolder, FitOptions, RunFolder
 from training.parallel import joined, launched
 from training.reviews import ReadingSummary, read_reviews
+from training.vocabulary import MINIMUM_SIZE
 
 NO_DEFAULT = "default_factory_not_called"
 """What pydantic says of an option whose default depends on others, when one of those is the problem."""
@@ -42,7 +43,7 @@ class PrepareOptions(CorpusFolder):
     )
     valid: list[Path] = Field([], description="files to validate on; without any, 2 % of the reviews are held out")
     test: list[Path] = Field([], description="files for the final figures; without any, 2 % are held out")
-    vocabulary_size: int = Field(16_000, ge=300, le=65_536, description="tokens in the vocabulary")
+    vocabulary_size: int = Field(16_000, ge=MINIMUM_SIZE, le=65_536, description="tokens in the vocabulary")
     vocabulary_reviews: int = Field(200_000, ge=1, description="learn the vocabulary from the first so many reviews")
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from training.cells import ElmanCell, GRUCell, LSTMCell
 from training.network import Network
-from training.ngrams import NgramTables, rows_of
+from training.ngrams import ABSENT, NgramTables, rows_of
 from training.vocabulary import END
 
 
@@ -112,47 +112,48 @@ class QuantizedLSTM(nn.Module):
 
 
 class QuantizedNgrams(nn.Module):
-    """The look-ups of `ngrams.NgramTables`, after a state of the last token and the two before it, the oldest first."""
+    """What the last pair and the last triple of tokens add to the cells' input and to the output, both `[B, E]`.
 
-    state_size: Final[int] = 3
+    One look-up finds both: their keys stand in one sorted array, the triples behind the pairs. The state is the last
+    token and the two before it, the oldest first, and what they add to the output.
+    """
+
     first_word: Final[int] = END
     """The first token that does not open a review."""
-    pair_keys: Tensor
-    triple_keys: Tensor
-    pairs: Tensor
-    pairs_scale: Tensor
-    triples: Tensor
-    triples_scale: Tensor
+    keys: Tensor
+    table: Tensor
+    scale: Tensor
+    oldest_place: Tensor
 
-    def __init__(self, tables: NgramTables) -> None:
+    def __init__(self, tables: NgramTables, into: nn.Linear, out: nn.Linear) -> None:
         super().__init__()
-        self.vocabulary_size = tables.vocabulary_size
-        for n, name, table in zip((2, 3), ("pair", "triple"), tables.tables, strict=True):
-            values, scale = quantize_rows(table.detach())
-            self.register_buffer(f"{name}_keys", tables.get_buffer(f"keys_{n}"))
-            self.register_buffer(f"{name}s", values)
-            self.register_buffer(f"{name}s_scale", scale)
+        size = tables.vocabulary_size
+        triples = size * size  # added to the key of a triple, and more than that of any pair
+        pair_keys, triple_keys = (tables.get_buffer(f"keys_{n}")[:-1] for n in (2, 3))
+        known = (pair_keys[pair_keys < ABSENT], triple_keys[triple_keys < ABSENT] + triples)
+        self.register_buffer("keys", torch.cat([*known, torch.tensor([ABSENT])]))
+        pairs, triples_table = (table.detach() for table in tables.tables)
+        rows = [torch.zeros(1, pairs.shape[1]), pairs[1 : len(known[0]) + 1], triples_table[1 : len(known[1]) + 1]]
+        table, scale = quantize_rows(torch.cat(rows))
+        self.register_buffer("table", table)
+        self.register_buffer("scale", scale.squeeze(1))
+        self.register_buffer("oldest_place", torch.tensor([[0, triples]]))  # a pair's key leaves the oldest token out
+        self.vocabulary_size = size
+        self.embedding_size = out.out_features
+        self.state_size = 3 + self.embedding_size
+        self.linear = QuantizedLinear(torch.cat([into.weight, out.weight]), torch.zeros(2 * self.embedding_size))
 
-    def follow(self, tokens: Tensor, context: Tensor) -> Tensor:
-        """The context `[B, 3]` after one more token each; an opening starts it afresh."""
-        keep = (tokens >= self.first_word).to(torch.float32).unsqueeze(1)
-        return torch.cat([context[:, 1:], tokens.to(torch.float32).unsqueeze(1)], dim=1) * keep
-
-    def forward(self, context: Tensor) -> tuple[Tensor, Tensor]:
-        """The features of the pair and the triple that a context ends with: int8 `[B, F]`, scales `[B, 1]`."""
+    def forward(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Takes `tokens [B]` and the state before; returns what is added to the input, and the state after."""
+        keep = (tokens >= self.first_word).to(torch.float32).unsqueeze(1)  # an opening starts afresh
+        context = torch.cat([state[:, 1:3], tokens.to(torch.float32).unsqueeze(1)], dim=1).mul_(keep)
         words = context.to(torch.int64)
-        pair = words[:, 1] * self.vocabulary_size + words[:, 2]
-        triple = words[:, 0] * (self.vocabulary_size * self.vocabulary_size) + pair
-        pair_row, triple_row = rows_of(self.pair_keys, pair), rows_of(self.triple_keys, triple)
-        return quantize_rows(
-            torch.cat(
-                [
-                    self.pairs[pair_row] * self.pairs_scale[pair_row],
-                    self.triples[triple_row] * self.triples_scale[triple_row],
-                ],
-                dim=1,
-            )
-        )
+        # The key of the pair and of the triple, to which V² is added: (oldest + 1)·V² + before·V + last.
+        keys = (words[:, 0:1] + 1) * self.oldest_place + (words[:, 1:2] * self.vocabulary_size + words[:, 2:3])
+        rows = rows_of(self.keys, keys)
+        features, scale = quantize_rows((self.table[rows] * self.scale[rows].unsqueeze(2)).flatten(1))
+        added = self.linear(features, scale)
+        return added[:, : self.embedding_size], torch.cat([context, added[:, self.embedding_size :]], dim=1)
 
 
 def _quantized_cell(cell: nn.Module, activation: str) -> nn.Module:
@@ -191,9 +192,7 @@ class ServedNetwork(nn.Module):
         self.state_size = sum(sizes)
         self.ngrams = None
         if network.ngrams is not None:
-            self.ngrams = QuantizedNgrams(network.ngrams)
-            self.ngrams_in = QuantizedLinear(network.ngrams_in.weight, torch.zeros(network.options.embedding))
-            self.ngrams_out = QuantizedLinear(network.ngrams_out.weight, torch.zeros(network.options.embedding))
+            self.ngrams = QuantizedNgrams(network.ngrams, network.ngrams_in, network.ngrams_out)
             self.state_size += self.ngrams.state_size
 
     @torch.jit.export
@@ -207,8 +206,7 @@ class ServedNetwork(nn.Module):
         hidden, hidden_scale = quantize_rows(state[:, : self.hidden_size])
         output = self.projection(hidden, hidden_scale)
         if self.ngrams is not None:
-            features, feature_scale = self.ngrams(state[:, -self.ngrams.state_size :])
-            output = output + self.ngrams_out(features, feature_scale)
+            output = output.add_(state[:, -self.ngrams.embedding_size :])
         projected, scale = quantize_rows(output)
         logits = torch._int_mm(projected, self.embedding.t()).to(torch.float32)
         return torch.log_softmax(logits.mul_(self.output_scale).mul_(scale).add_(self.bias), dim=1)
@@ -219,9 +217,9 @@ class ServedNetwork(nn.Module):
         states: list[Tensor] = []
         context: list[Tensor] = []
         if self.ngrams is not None:
-            context.append(self.ngrams.follow(tokens, state[:, -self.ngrams.state_size :]))
-            features, feature_scale = self.ngrams(context[0])
-            values, scale = quantize_rows(values * scale + self.ngrams_in(features, feature_scale))
+            added, after = self.ngrams(tokens, state[:, -self.ngrams.state_size :])
+            context.append(after)
+            values, scale = quantize_rows(added.add_(values * scale))
         for index, cell in enumerate(self.cells):
             start, end = self.slices[index]
             after = cell(values, scale, state[:, start:end])
@@ -238,7 +236,7 @@ class ServedNetwork(nn.Module):
     def read_out(self, state: Tensor) -> Tensor:
         """What `log_probabilities` reads of a state."""
         if self.ngrams is not None:
-            return torch.cat([state[:, : self.hidden_size], state[:, -self.ngrams.state_size :]], dim=1)
+            return torch.cat([state[:, : self.hidden_size], state[:, -self.ngrams.embedding_size :]], dim=1)
         return state[:, : self.hidden_size]
 
     @torch.jit.export

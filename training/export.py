@@ -24,7 +24,7 @@ from training.network import Network
 from training.run_log import LOG_FILE
 from training.vocabulary import END, UNKNOWN_RATING
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Of the artifact; `app` refuses another. Raised when a method or a field of the description changes its meaning."""
 MODEL_FILE, METRICS_FILE, CARD_FILE = "language_model.pt", "metrics.json", "model_card.md"
 DESCRIPTION_FILE = "description.json"

@@ -17,6 +17,8 @@ from training.vocabulary import END
 
 COUNTED_TOKENS = 50_000_000
 """The first so many tokens of a corpus decide which n-grams are frequent."""
+ABSENT = torch.iinfo(torch.int64).max
+"""A key that no n-gram has."""
 
 
 def frequent_ngrams(split: Split, vocabulary_size: int, rows: int) -> list[Tensor]:
@@ -54,8 +56,8 @@ class NgramTables(nn.Module):
         super().__init__()
         self.vocabulary_size, self.feature_size = vocabulary_size, 2 * size
         for n in (2, 3):
-            # A key that no n-gram has, until `fill` puts in those that were found; the last is always one.
-            self.register_buffer(f"keys_{n}", torch.full((rows + 1,), torch.iinfo(torch.int64).max))
+            # `fill` puts in the keys that were found; the last stays, so that every search ends at one.
+            self.register_buffer(f"keys_{n}", torch.full((rows + 1,), ABSENT))
         self.tables = nn.ParameterList(nn.Parameter(torch.randn(rows + 1, size) * 0.01) for _ in (2, 3))
         for table in self.tables:
             table.data[0] = 0  # the row of all n-grams that are not frequent

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import secrets
+from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,7 +16,7 @@ from app.exchange import Exchange
 from app.generation import FinishReason, Generation, GenerationSettings, generate
 from app.sampling import SamplingSettings
 from app.schemas import GenerateRequest, GenerateResponse, GenerateUsage, Review
-from app.service import CurrentExchange, CurrentService, Service, require_at_most
+from app.service import Client, CurrentExchange, CurrentService, Service, require_at_most, tokens_of
 
 router = APIRouter(tags=["model"])
 
@@ -29,7 +30,7 @@ router = APIRouter(tags=["model"])
     },
 )
 async def write_reviews(
-    request: GenerateRequest, service: CurrentService, exchange: CurrentExchange
+    request: GenerateRequest, service: CurrentService, exchange: CurrentExchange, client: Client
 ) -> GenerateResponse | Response:
     """Writes `n` reviews. The seed that was used is in the answer; it gives the same text alone and under load.
 
@@ -38,18 +39,19 @@ async def write_reviews(
     """
     _check_limits(request, service)
     settings = _settings(request)
+    tokens = tokens_of(len(request.prompt)) + settings.n * settings.max_tokens
     if request.stream:
-        events = _Events()
-        task = generate(service.model, request.prompt, request.stars, settings, events.emit)
+        pieces = _Pieces()
+        task = generate(service.model, request.prompt, request.stars, settings, pieces.emit)
         # Admitted here, so that what would be an error is one before the first byte.
-        writing = service.engine.submit(task, rows=settings.n)
+        writing = service.engine.submit(task, settings.n, tokens, exchange.arrived)
         return StreamingResponse(
-            _streamed(events, writing, settings.seed, service.model.name, exchange),
+            _streamed(pieces, writing, settings.seed, service.model.name, exchange),
             media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
     task = generate(service.model, request.prompt, request.stars, settings)
-    written = await service.run(exchange, task, rows=settings.n)
+    written = await service.run(exchange, task, settings.n, tokens, client)
     usage = _usage(written)
     exchange.tokens_in, exchange.tokens_out = usage.prompt_tokens, usage.generated_tokens
     return GenerateResponse(
@@ -60,27 +62,53 @@ async def write_reviews(
     )
 
 
-class _Events:
-    """What the engine's thread tells of a review as it grows, for the event loop to read."""
+class _Pieces:
+    """What the engine's thread tells of reviews as they grow, for the event loop to read.
+
+    What a slow reader has not fetched yet is joined, a piece for each review, so that its backlog is no more than text.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self.queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        self._told: deque[tuple[int, str, FinishReason | None]] = deque()
+        self._news = asyncio.Event()
+        self._ended = False
 
     def emit(self, index: int, text: str, reason: FinishReason | None) -> None:
-        if text:
-            self._loop.call_soon_threadsafe(self.queue.put_nowait, {"index": index, "text": text})
-        if reason:
-            self._loop.call_soon_threadsafe(self.queue.put_nowait, {"index": index, "finish_reason": reason})
+        self._told.append((index, text, reason))
+        if len(self._told) == 1:  # otherwise the reader has been woken already
+            self._loop.call_soon_threadsafe(self._news.set)
+
+    def end(self) -> None:
+        self._ended = True
+        self._news.set()
+
+    async def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
+        while not self._ended or self._told:
+            await self._news.wait()
+            self._news.clear()
+            for event in self._take():
+                yield event
+
+    def _take(self) -> list[dict[str, Any]]:
+        texts: dict[int, str] = {}
+        reasons: dict[int, FinishReason] = {}
+        while self._told:
+            index, text, reason = self._told.popleft()
+            texts[index] = texts.get(index, "") + text
+            if reason:
+                reasons[index] = reason
+        events: list[dict[str, Any]] = [{"index": index, "text": text} for index, text in texts.items() if text]
+        return events + [{"index": index, "finish_reason": reason} for index, reason in reasons.items()]
 
 
 async def _streamed(
-    events: _Events, writing: "asyncio.Future[tuple[Generation, Timing]]", seed: int, model: str, exchange: Exchange
+    pieces: _Pieces, writing: "asyncio.Future[tuple[Generation, Timing]]", seed: int, model: str, exchange: Exchange
 ) -> AsyncIterator[str]:
-    writing.add_done_callback(lambda _: events.queue.put_nowait(None))
+    writing.add_done_callback(lambda _: pieces.end())
     try:
-        while (event := await events.queue.get()) is not None:
-            yield _event(event)
+        async for piece in pieces:
+            yield _event(piece)
         written, exchange.timing = writing.result()
     except Problem as problem:
         yield _event({"error": problem.details().model_dump(exclude_none=True)})

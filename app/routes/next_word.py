@@ -3,9 +3,9 @@
 from fastapi import APIRouter
 
 from app.errors import MODEL_PROBLEMS, documented
-from app.next_word import BATCH, next_words
+from app.next_word import next_words
 from app.schemas import NextWordRequest, NextWordResponse, NextWordUsage, Suggestion
-from app.service import CurrentExchange, CurrentService, require_at_most
+from app.service import CurrentExchange, CurrentService, require_at_most, tokens_of
 
 router = APIRouter(tags=["model"])
 
@@ -23,7 +23,7 @@ async def next_word(request: NextWordRequest, service: CurrentService, exchange:
         request.stars,
         request.punctuation,
     )
-    found = await service.run(exchange, task, rows=BATCH)
+    found = await service.run(exchange, task, rows=1, tokens=tokens_of(len(request.text)))
     exchange.tokens_in, exchange.tokens_out = found.context_tokens, 0
     return NextWordResponse(
         suggestions=[Suggestion.model_validate(word) for word in found.words],

@@ -1,10 +1,11 @@
-"""What operators and orchestrators ask: GET /health, /livez, /readyz and /model."""
+"""What operators and orchestrators ask: GET /health, /livez, /readyz, /metrics and /model."""
 
 import time
 from typing import Any, Literal
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 
 from app.errors import NotReady, Unauthorized, documented
@@ -77,6 +78,12 @@ async def describe_model(service: CurrentService) -> ModelDescription:
     return ModelDescription(
         model=service.model.name, description=service.model.description, limits=service.settings.limits()
     )
+
+
+@router.get("/metrics", response_class=Response, responses=documented(Unauthorized))
+async def metrics(service: CurrentService) -> Response:
+    """What Prometheus scrapes."""
+    return Response(service.telemetry.page(), media_type=CONTENT_TYPE_LATEST)
 
 
 def _answers(service: Service) -> bool:

@@ -1,11 +1,16 @@
 """POST /score: perplexity and per-token surprise of given texts."""
 
+import asyncio
+
 from fastapi import APIRouter
 
 from app.errors import MODEL_PROBLEMS, documented
 from app.schemas import Score, ScoreRequest, ScoreResponse, ScoreUsage, TokenScore
-from app.scoring import ScoredText, bits_per_character, perplexity, score
-from app.service import CurrentExchange, CurrentService, require_at_most
+from app.scoring import EncodedText, ScoredText, bits_per_character, encode, perplexity, score
+from app.service import Client, CurrentExchange, CurrentService, Service, require_at_most
+
+LONG = 4000
+"""Characters that take longer to encode than a turn of the engine takes."""
 
 router = APIRouter(tags=["model"])
 
@@ -15,13 +20,17 @@ router = APIRouter(tags=["model"])
     responses=documented(*MODEL_PROBLEMS),
     response_model_exclude_none=True,
 )
-async def score_texts(request: ScoreRequest, service: CurrentService, exchange: CurrentExchange) -> ScoreResponse:
+async def score_texts(
+    request: ScoreRequest, service: CurrentService, exchange: CurrentExchange, client: Client
+) -> ScoreResponse:
     """Scores each text as a whole review. Logarithms are natural; the outer figures are over all texts together."""
     require_at_most("texts", len(request.texts), service.settings.max_texts, "texts")
     for place, text in enumerate(request.texts):
         require_at_most(f"texts.{place}", len(text), service.settings.max_characters, "characters")
-    task = score(service.model, request.texts, request.stars, request.tokens)
-    scored = await service.run(exchange, task, rows=len(request.texts))
+    encoded = await _encoded(service, request.texts)
+    task = score(service.model, encoded, request.stars, request.tokens)
+    tokens = sum(len(text.tokens) for text in encoded)
+    scored = await service.run(exchange, task, len(encoded), tokens, client)
     exchange.tokens_in = sum(len(text.tokens) for text in scored)
     total = sum(text.log_probability for text in scored)
     return ScoreResponse(
@@ -31,6 +40,13 @@ async def score_texts(request: ScoreRequest, service: CurrentService, exchange: 
         usage=ScoreUsage(scored_tokens=exchange.tokens_in),
         model=service.model.name,
     )
+
+
+async def _encoded(service: Service, texts: list[str]) -> list[EncodedText]:
+    """The tokens of the texts; where they are long, made in another thread, so that nobody waits for that."""
+    if sum(map(len, texts)) < LONG:
+        return encode(service.model, texts)
+    return await asyncio.to_thread(encode, service.model, texts)
 
 
 def _score(text: ScoredText, with_tokens: bool) -> Score:

@@ -53,6 +53,7 @@ def limited_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]
         "MAX_N": "4",
         "MAX_TOKENS": "10000000",
         "MAX_WAITING_ROWS": "18",
+        "MAX_WAITING_TOKENS": "1000000000",
         "DEADLINE_SECONDS": "5",
     }
     directory = tmp_path_factory.mktemp("limited")

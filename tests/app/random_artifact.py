@@ -19,7 +19,7 @@ SENTENCES = [
     "Don't order the fish; they'll tell you it is fresh.",
     "The waiter was nice but the food wasn't, there is that.",
 ]
-SIZE = 360
+SIZE = 640
 
 
 def write_random_artifact(directory: Path, seed: int = 1, **description: Any) -> None:
@@ -27,7 +27,7 @@ def write_random_artifact(directory: Path, seed: int = 1, **description: Any) ->
     tokenizer = learn_vocabulary(SENTENCES * 20, SIZE)
     save_vocabulary(tokenizer, directory / "vocab.json")
     about: dict[str, Any] = {
-        "format_version": 1,
+        "format_version": 2,
         "vocabulary_sha256": hashlib.sha256((directory / "vocab.json").read_bytes()).hexdigest(),
         "tokens": {"opening_unrated": 0, "opening_by_stars": [1, 2, 3, 4, 5], "end": 6},
         "model": f"tiny-{seed}",

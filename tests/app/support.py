@@ -17,6 +17,7 @@ import httpx
 from app.calls import Task
 from app.engine import Engine
 from app.language_model import LanguageModel
+from app.scoring import ScoredText, encode, score
 
 ROOT = Path(__file__).parents[2]
 ARTIFACT = ROOT / "model"
@@ -39,10 +40,10 @@ def run_together(model: LanguageModel, tasks: Sequence[Task[Value]]) -> list[Val
     """The results of tasks that an engine of their own runs at the same time."""
 
     async def together() -> list[Value]:
-        engine = Engine(model, max_waiting_rows=100_000, deadline_seconds=600)
+        engine = Engine(model, max_waiting_rows=100_000, max_waiting_tokens=10_000_000, deadline_seconds=600)
         engine.start()
         try:
-            finished = await asyncio.gather(*(engine.submit(task, 1) for task in tasks))
+            finished = await asyncio.gather(*(engine.submit(task) for task in tasks))
         finally:
             engine.close()
         return [result for result, _ in finished]
@@ -52,6 +53,10 @@ def run_together(model: LanguageModel, tasks: Sequence[Task[Value]]) -> list[Val
 
 def run_alone(model: LanguageModel, task: Task[Value]) -> Value:
     return run_together(model, [task])[0]
+
+
+def score_all(model: LanguageModel, texts: Sequence[str], stars: int | None, ranks: bool) -> Task[list[ScoredText]]:
+    return score(model, encode(model, texts), stars, ranks)
 
 
 def service_process(directory: Path, **variables: str) -> "subprocess.Popen[bytes]":

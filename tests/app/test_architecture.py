@@ -11,12 +11,14 @@ MODULES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "app").rg
 OF_THE_ENGINE = {
     f"app/{name}.py"
     for name in (
+        "batch",
         "calls",
         "context",
         "engine",
         "generation",
         "language_model",
         "next_word",
+        "ranking",
         "sampling",
         "scoring",
         "spelling",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.calls import Advance, Advanced, Decode, Decoded, Task
 from app.generation import FinishReason, Generation, GenerationSettings, generate
 from app.language_model import LanguageModel
-from app.sampling import SamplingSettings, sample
+from app.sampling import Chosen, SamplingSettings, choose
 from tests.app.support import run_alone, run_together
 
 Event = tuple[int, str, FinishReason | None]
@@ -39,11 +39,13 @@ def dictate(
     task = generate(model, prompt, None, asked, lambda *event: events.append(event))
     call = next(task)
     try:
-        if isinstance(call, Advance):
-            call = task.send(Advanced(torch.zeros(1, model.vocabulary.size), call.state))
         for token in tokens:
-            assert isinstance(call, Decode)
-            call = task.send(Decoded([token], [-1.0], call.state))
+            chosen = Chosen([token], [-1.0])
+            if isinstance(call, Advance):
+                call = task.send(Advanced(torch.zeros(1, model.vocabulary.size), call.state, chosen=chosen))
+            else:
+                assert isinstance(call, Decode)
+                call = task.send(Decoded(chosen, call.state))
     except StopIteration as finished:
         return finished.value, events
     raise AssertionError("the generation did not end")
@@ -51,7 +53,8 @@ def dictate(
 
 def byte_tokens(model: LanguageModel, text: str) -> list[int]:
     """A text spelled byte by byte, so that its characters come in pieces."""
-    token_of = {piece: token for token, piece in enumerate(model.vocabulary.token_bytes)}
+    ends = model.vocabulary.ends_part
+    token_of = {piece: token for token, piece in enumerate(model.vocabulary.token_bytes) if not ends[token]}
     return [token_of[bytes([byte])] for byte in text.encode()]
 
 
@@ -74,15 +77,17 @@ def play(model: LanguageModel, task: Task[Generation], rows: int) -> Played:
             return Played(finished.value, tokens)
         if isinstance(call, Advance):
             lengths = torch.tensor([len(row) for row in call.tokens])
-            answer = Advanced(*model.advance(torch.tensor(call.tokens), lengths, call.state))
-        elif isinstance(call, Decode):
-            running = [row for row in running if not tokens[row] or tokens[row][-1] != model.vocabulary.end]
+            log_probabilities, state = model.advance(torch.tensor(call.tokens), lengths, call.state)
+            chosen = choose(log_probabilities.expand(rows, -1), call.draws)
+            answer = Advanced(log_probabilities, state, chosen=chosen)
+        else:
+            assert isinstance(call, Decode)
+            running = [row for row in running if tokens[row][-1] != model.vocabulary.end]
             log_probabilities, state = model.step(torch.tensor(call.tokens), call.state)
-            chosen = sample(log_probabilities, call.rows)
-            for row, token in zip(running, chosen, strict=True):
-                tokens[row].append(token)
-            scores = [float(each[token]) for each, token in zip(log_probabilities, chosen, strict=True)]
-            answer = Decoded(chosen, scores, state)
+            chosen = choose(log_probabilities, call.rows)
+            answer = Decoded(chosen, state)
+        for row, token in zip(running, chosen.tokens, strict=True):
+            tokens[row].append(token)
 
 
 def assert_told_whole(written: Generation, events: list[Event]) -> None:

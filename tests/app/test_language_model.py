@@ -41,7 +41,7 @@ def _change_vocabulary(directory: Path) -> None:
 
 
 def _change_format(directory: Path) -> None:
-    write_random_artifact(directory, format_version=2)
+    write_random_artifact(directory, format_version=3)
 
 
 def _drop_description(directory: Path) -> None:
@@ -58,7 +58,7 @@ def _drop_description(directory: Path) -> None:
         (_fill_with_garbage, "damaged"),
         (_empty, "damaged"),
         (_change_vocabulary, "not the vocabulary"),
-        (_change_format, "format version 2"),
+        (_change_format, "format version 3"),
         (_drop_description, "not an artifact of this project"),
     ],
 )

@@ -50,16 +50,14 @@ class BruteForce:
         """Every word behind `begin` (a space or nothing) that starts with `typed` and is likelier than `least`."""
         found = {}
         wanted = (begin + typed).encode()
-        for tokens, text, probability, scores in self._spellings((), b"", 1.0, self.scores, self.state, wanted, least):
+        for tokens, text, likely in self._spellings((), b"", 1.0, self.scores, self.state, wanted, least):
             word = text.decode(errors="replace").removeprefix(begin)
             if (
                 text.startswith(wanted)
                 and self._is_word(begin, text)
                 and self.vocabulary.encode(begin + word) == tokens
             ):
-                likely = probability * (1 - self._going_on(text, scores))
-                if likely > least:
-                    found[word] = likely
+                found[word] = likely
         return found
 
     def covering(self, typed: bytes) -> float:
@@ -75,13 +73,15 @@ class BruteForce:
         state: Tensor,
         wanted: bytes,
         least: float,
-    ) -> Iterator[tuple[list[int], bytes, float, Tensor]]:
+    ) -> Iterator[tuple[list[int], bytes, float]]:
         for token, score in self._likely(scores, least / probability):
             grown = text + self.vocabulary.token_bytes[token]
             if not (grown.startswith(wanted) or wanted.startswith(grown)) or not self._is_one(grown):
                 continue
+            if self.vocabulary.ends_part[token]:
+                yield [*tokens, token], grown, probability * math.exp(score)
+                continue
             after, following = self.model.step(torch.tensor([token]), state)
-            yield [*tokens, token], grown, probability * math.exp(score), after[0]
             yield from self._spellings(
                 (*tokens, token), grown, probability * math.exp(score), after[0], following, wanted, least
             )
@@ -101,12 +101,6 @@ class BruteForce:
         whole = text.decode()
         return whole.startswith(begin) and whole[len(begin) :][:1].isalpha()
 
-    def _going_on(self, text: bytes, scores: Tensor) -> float:
-        """The probability that the next token goes on with the word; summed over these, not over what ends it."""
-        pieces = enumerate(self.vocabulary.token_bytes)
-        going_on = [token for token, piece in pieces if piece and self._is_one(text + piece)]
-        return float(scores[going_on].double().exp().sum())
-
     def _covering(self, text: bytes, scores: Tensor, state: Tensor, typed: bytes) -> float:
         total = 0.0
         for token, piece in enumerate(self.vocabulary.token_bytes):
@@ -115,7 +109,7 @@ class BruteForce:
                 continue
             if grown == typed or (grown.startswith(typed) and self._is_one(grown)):
                 total += probability
-            elif typed.startswith(grown):
+            elif typed.startswith(grown) and not self.vocabulary.ends_part[token]:
                 after, following = self.model.step(torch.tensor([token]), state)
                 total += probability * self._covering(grown, after[0], following, typed)
         return total

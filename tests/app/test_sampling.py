@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from app.sampling import SamplingRow, SamplingSettings, sample, uniforms
+from app.sampling import SamplingRow, SamplingSettings, choose, uniforms
 
 ALL = SamplingSettings(temperature=1.0, top_k=0, top_p=1.0, min_p=0.0)
 SWEEP = [(place + 0.5) / 600 for place in range(600)]
@@ -21,7 +21,7 @@ def _log_probabilities(weights: list[int]) -> Tensor:
 def _choices(
     scores: Tensor, sampling: SamplingSettings, uniform: list[float], seen: list[int] | None = None
 ) -> list[int]:
-    return sample(scores.expand(len(uniform), -1), [SamplingRow(sampling, each, seen or []) for each in uniform])
+    return choose(scores.expand(len(uniform), -1), [SamplingRow(sampling, each, seen or []) for each in uniform]).tokens
 
 
 def _kept(probabilities: list[float], sampling: SamplingSettings) -> list[float]:
@@ -147,8 +147,8 @@ def test_a_rows_choice_does_not_depend_on_its_neighbours() -> None:
         )
         for place, uniform in enumerate(islice(uniforms(seed, 0), 32))
     ]
-    together = sample(scores, rows)
-    assert together == [sample(scores[place : place + 1], [row])[0] for place, row in enumerate(rows)]
+    together = choose(scores, rows).tokens
+    assert together == [choose(scores[place : place + 1], [row]).tokens[0] for place, row in enumerate(rows)]
     assert len(set(together)) > 10
 
 

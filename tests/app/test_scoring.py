@@ -5,17 +5,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.engine import CHUNK
+from app.batch import CHUNK
 from app.language_model import LanguageModel
-from app.scoring import ScoredText, score
-from tests.app.support import run_alone, run_together
+from app.scoring import ScoredText
+from tests.app.support import run_alone, run_together, score_all
 
 LONG = "The waiter brought us the wrong order twice and nobody said a word about it. " * 8
 TEXTS = ["I loved it.", "it loved I .", "!", " ", "Crème brûlée 😀\n\nfor $12!", LONG]
 
 
 def score_one(model: LanguageModel, text: str, stars: int | None = None) -> ScoredText:
-    return run_alone(model, score(model, [text], stars, True))[0]
+    return run_alone(model, score_all(model, [text], stars, True))[0]
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -91,13 +91,13 @@ def test_ratings_change_the_scores(model: LanguageModel) -> None:
 
 def test_a_text_scores_the_same_bits_among_others(model: LanguageModel) -> None:
     alone = [score_one(model, text) for text in TEXTS]
-    assert run_alone(model, score(model, TEXTS, None, True)) == alone
-    many = run_together(model, [score(model, [text] * 5, None, True) for text in TEXTS])
+    assert run_alone(model, score_all(model, TEXTS, None, True)) == alone
+    many = run_together(model, [score_all(model, [text] * 5, None, True) for text in TEXTS])
     assert many == [[each] * 5 for each in alone]
 
 
 def test_ranks_are_told_only_when_asked_for_whoever_else_asks(model: LanguageModel) -> None:
-    asked, unasked = run_together(model, [score(model, ["I loved it."], None, ranks) for ranks in (True, False)])
+    asked, unasked = run_together(model, [score_all(model, ["I loved it."], None, ranks) for ranks in (True, False)])
     assert min(token.rank for token in asked[0].tokens) >= 1
     assert {token.rank for token in unasked[0].tokens} == {0}
     assert [t.log_probability for t in asked[0].tokens] == [t.log_probability for t in unasked[0].tokens]

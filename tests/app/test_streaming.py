@@ -84,6 +84,30 @@ def test_a_client_that_leaves_frees_its_rows(limited_server: Server) -> None:
     assert row["status"] == 200
 
 
+def test_a_client_that_leaves_before_the_whole_answer_frees_its_rows(limited_server: Server) -> None:
+    eventually(lambda: limited_server_rows(limited_server) == 0)
+    asked = {**ENDLESS, "n": 2, "max_tokens": 10_000_000}
+    with pytest.raises(httpx.ReadTimeout):
+        limited_server.client.post("/generate", json=asked, timeout=0.5, headers={"X-Request-ID": "left-early"})
+    eventually(lambda: limited_server_rows(limited_server) == 0, seconds=3)
+    assert limited_server.logged("left-early")["status"] == 499
+
+
+def test_a_slow_reader_gets_all_of_the_text(server: Server) -> None:
+    asked = {"n": 16, "max_tokens": 300, "seed": 5, "min_p": 0.05}
+    whole = server.post("/generate", **asked)
+    texts = [""] * 16
+    with server.client.stream("POST", "/generate", json=asked | {"stream": True}) as response:
+        pieces = response.iter_bytes()
+        begun = next(pieces)
+        eventually(lambda: server.health()["rows"] == 0)  # all is written before any more of it is read
+        received = (begun + b"".join(pieces)).decode()
+    for piece in events(iter(received.splitlines())):
+        if "text" in piece:
+            texts[piece["index"]] += piece["text"]
+    assert texts == [review["text"] for review in whole["reviews"]]
+
+
 def test_an_overloaded_stream_is_refused_before_the_first_byte(limited_server: Server) -> None:
     eventually(lambda: limited_server_rows(limited_server) == 0)
     asked = {**ENDLESS, "max_tokens": 10_000_000, "stream": True}

@@ -17,11 +17,11 @@ def records() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory, records: list[dict[str, Any]]) -> Path:
-    """The records above: 200 to train on, 70 to validate on, 30 to test on, under at most 500 tokens."""
+    """The records above: 200 to train on, 70 to validate on, 30 to test on, under at most 700 tokens."""
     folder = tmp_path_factory.mktemp("corpus")
     slices = {"train": slice(0, 200), "valid": slice(200, 270), "test": slice(270, 300)}
     sources = {split: [write_json_lines(folder / f"{split}.json", records[part])] for split, part in slices.items()}
-    prepare_corpus(sources, folder, vocabulary_size=500, vocabulary_reviews=200, progress=False)
+    prepare_corpus(sources, folder, vocabulary_size=700, vocabulary_reviews=200, progress=False)
     return folder
 
 

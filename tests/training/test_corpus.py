@@ -19,7 +19,7 @@ def prepare(folder: Path, records: list[dict[str, Any]]) -> tuple[Path, dict[str
     """Prepares a corpus whose validation and test reviews are held out."""
     folder.mkdir(exist_ok=True)
     sources = {"train": [write_json_lines(folder / "reviews.json", records)]}
-    return folder, prepare_corpus(sources, folder, vocabulary_size=400, vocabulary_reviews=100, progress=False)
+    return folder, prepare_corpus(sources, folder, vocabulary_size=600, vocabulary_reviews=100, progress=False)
 
 
 def texts_of(corpus: Path, name: str) -> list[str]:
@@ -49,7 +49,7 @@ def test_the_summary_counts_what_the_files_hold(corpus: Path, records: list[dict
         "tokens": len(Split(corpus, "train").tokens),
         "characters": sum(len(text) for text in texts),
     }
-    assert summary["vocabulary_size"] == corpus_vocabulary(corpus).get_vocab_size() == 500
+    assert summary["vocabulary_size"] == corpus_vocabulary(corpus).get_vocab_size() == 700
     assert summary["skipped"] == {}
 
 
@@ -99,9 +99,9 @@ def test_the_vocabulary_is_learned_from_training_reviews_alone(tmp_path: Path) -
     train = write_json_lines(tmp_path / "train.json", [{"text": "plain words, plain words"}] * 50)
     other = write_json_lines(tmp_path / "other.json", [{"text": "zyzzyva zyzzyva"}] * 500)
     sources = {"train": [train], "valid": [other], "test": [other]}
-    prepare_corpus(sources, tmp_path, vocabulary_size=300, vocabulary_reviews=1000, progress=False)
+    prepare_corpus(sources, tmp_path, vocabulary_size=600, vocabulary_reviews=1000, progress=False)
     vocabulary = corpus_vocabulary(tmp_path).get_vocab()
-    assert "Ġwords" in vocabulary
+    assert "Ġwords</w>" in vocabulary
     assert "zy" not in vocabulary
 
 

@@ -9,7 +9,7 @@ from training.corpus import Split
 from training.ngrams import NgramTables, frequent_ngrams, rows_of
 from training.vocabulary import END
 
-V = 500
+V = 700
 
 
 def counted(split: Split, n: int) -> Counter[int]:

@@ -1,3 +1,4 @@
+import itertools
 import json
 from pathlib import Path
 
@@ -9,15 +10,17 @@ from tokenizers import Tokenizer
 from tests.reviews import made_up_reviews
 from training.vocabulary import (
     END,
+    MINIMUM_SIZE,
     OPENINGS,
     SPECIAL_TOKENS,
     UNKNOWN_RATING,
+    WORD_END,
     count_words,
     learn_vocabulary,
     save_vocabulary,
 )
 
-VOCABULARY = learn_vocabulary((record["text"] for record in made_up_reviews(200, seed=4)), 500)
+VOCABULARY = learn_vocabulary((record["text"] for record in made_up_reviews(200, seed=4)), 700)
 
 
 def pre_tokens(text: str) -> list[str]:
@@ -76,9 +79,38 @@ def test_special_tokens_come_first() -> None:
 
 
 def test_the_size_is_kept_and_frequent_words_are_one_token() -> None:
-    assert VOCABULARY.get_vocab_size() == 500
+    assert VOCABULARY.get_vocab_size() == 700
     assert len(VOCABULARY.encode(" was").ids) == 1
     assert len(VOCABULARY.encode(" the").ids) == 1
+
+
+def test_a_word_and_the_beginning_of_one_are_different_tokens() -> None:
+    whole, longer = VOCABULARY.encode(" was").tokens, VOCABULARY.encode(" washing").tokens
+    assert whole == ["Ġwas</w>"]
+    assert not any(token.endswith(WORD_END) for token in longer[:-1])
+    assert longer[-1].endswith(WORD_END)
+
+
+def test_each_part_of_a_text_ends_where_its_last_token_does() -> None:
+    text = "The crème brûlée, it's naïve!! 10 $\n\n</w> ☕"
+    encoding = VOCABULARY.encode(text)
+    ends = [end for (_, end), token in zip(encoding.offsets, encoding.tokens, strict=True) if token.endswith(WORD_END)]
+    assert ends == list(itertools.accumulate(map(len, pre_tokens(text))))
+
+
+def test_a_vocabulary_has_every_byte_even_where_there_is_room_for_nothing_else() -> None:
+    smallest = learn_vocabulary(["good food"], MINIMUM_SIZE)
+    assert smallest.get_vocab_size() == MINIMUM_SIZE
+    text = "Ünïcödé ☕ 食べ物\t\x00"
+    assert len(smallest.encode(text).ids) == len(text.encode())
+    assert smallest.decode(smallest.encode(text).ids) == text
+
+
+def test_merges_lead_to_tokens_that_are_there() -> None:
+    model = json.loads(VOCABULARY.to_str())["model"]
+    assert sorted(model["vocab"].values()) == list(range(700))
+    assert all({*pair, "".join(pair)} <= model["vocab"].keys() for pair in model["merges"])
+    assert len(model["merges"]) >= 700 - MINIMUM_SIZE
 
 
 def test_case_is_kept() -> None:
@@ -95,5 +127,5 @@ def test_a_saved_vocabulary_is_the_same_when_loaded(tmp_path: Path) -> None:
 
 
 def test_a_vocabulary_of_the_same_texts_is_the_same() -> None:
-    again = learn_vocabulary((record["text"] for record in made_up_reviews(200, seed=4)), 500)
+    again = learn_vocabulary((record["text"] for record in made_up_reviews(200, seed=4)), 700)
     assert again.to_str() == VOCABULARY.to_str()
