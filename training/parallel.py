@@ -3,8 +3,11 @@
 Every process ("rank") holds the whole network and trains it on its share of the lanes. Each reads the same stream of
 batches and cuts its lanes out of it, so that a run does not depend on how many processes it is shared out to, and a
 checkpoint can be taken up by another number of them. The gradients of all are summed before each update, and so all
-make the same one. (Li et al. 2020, "PyTorch Distributed", with one bucket: the backward pass through time ends with
-the large matrices, so there would be little to overlap.)
+make the same one: with the full softmax that of a single process, up to rounding. The sampled softmax draws the same
+negatives on every rank, to which each adds the targets of its own lanes.
+
+Li et al. 2020, "PyTorch Distributed", but with one bucket of gradients: the backward pass through time ends with the
+large matrices, so that there would be little to overlap.
 """
 
 import os
