@@ -1,4 +1,4 @@
-"""The command line: `python -m training prepare|train|evaluate|export|all`."""
+"""The command line: `python -m training prepare|embed|train|evaluate|export|compare|all`."""
 
 import json
 import os
@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, CliApp, CliPositionalArg, CliSubCommand, SettingsConfigDict, SettingsError
 from tokenizers import Tokenizer
 
+from training.checkpoint import CHECKPOINT_FILE, load_network
+from training.compare import Compare
+from training.cooccurrence import Embed
 from training.corpus import Split, corpus_vocabulary, prepare_corpus
 from training.errors import TrainingError
 from training.evaluate import (
@@ -24,17 +27,14 @@ from training.evaluate import (
     network_scorer,
 )
 from training.export import export, load_artifact
-from training.fit import CHECKPOINT_FILE, Fit, FitOptions, fit, load_network
+from training.fit import Fit, fit
+from training.options import CorpusFolder, FitOptions, RunFolder
+from training.parallel import joined, launched
 from training.reviews import ReadingSummary, read_reviews
 from training.vocabulary import MINIMUM_SIZE
 
-
-class CorpusFolder(BaseModel):
-    corpus: Path = Field(Path("corpus"), description="folder of the prepared corpus")
-
-
-class RunFolder(BaseModel):
-    run: Path = Field(Path("runs/default"), description="folder of the training run and its checkpoint")
+NO_DEFAULT = "default_factory_not_called"
+"""What pydantic says of an option whose default depends on others, when one of those is the problem."""
 
 
 class PrepareOptions(CorpusFolder):
@@ -59,6 +59,7 @@ class TrainOptions(CorpusFolder, RunFolder, FitOptions):
         False, description="go on with the run in this folder; of the other options only epochs and minutes count"
     )
     save_minutes: float = Field(5.0, gt=0, description="save a checkpoint and validate this often")
+    tensorboard: bool = Field(False, description="write curves for TensorBoard into the run's folder")
 
 
 class Train(TrainOptions):
@@ -100,6 +101,8 @@ class All(PrepareOptions, TrainOptions, ExportOptions):
     """prepare, train, evaluate and export, one after the other."""
 
     def cli_cmd(self) -> None:
+        if launched():
+            raise TrainingError("Only `train` can be shared out by torchrun; run the other steps without it.")
         _prepare(self)
         _train(self)
         _evaluate(Evaluate(files=[], corpus=self.corpus, run=self.run))
@@ -119,9 +122,11 @@ class CommandLine(BaseSettings):
 
     prepare: CliSubCommand[Prepare] = Field(description="files of reviews → vocabulary and tokenised corpus")
     train: CliSubCommand[Train] = Field(description="corpus → trained network; --resume goes on")
+    embed: CliSubCommand[Embed] = Field(description="corpus → embeddings that training may start from")
     evaluate: CliSubCommand[Evaluate] = Field(description="perplexity and bits per character on any reviews")
     export: CliSubCommand[Export] = Field(description="trained network → int8 artifact that the service loads")
-    all: CliSubCommand[All] = Field(description="the four above, one after the other")
+    compare: CliSubCommand[Compare] = Field(description="every option, tried on the same short budget")
+    all: CliSubCommand[All] = Field(description="prepare, train, evaluate and export, one after the other")
 
     @classmethod
     def settings_customise_sources(  # type: ignore[override]
@@ -143,14 +148,19 @@ def _prepare(options: PrepareOptions) -> None:
 
 
 def _train(options: TrainOptions) -> None:
-    finished: Fit = fit(
-        FitOptions(**options.model_dump(include=set(FitOptions.model_fields), exclude_unset=True)),
-        options.corpus,
-        options.run,
-        resume=options.resume,
-        save_minutes=options.save_minutes,
-    )
-    print(f"Trained {finished.tokens:,} tokens in {finished.seconds / 60:.1f} minutes: {options.run / CHECKPOINT_FILE}")
+    with joined() as ranks:
+        finished: Fit = fit(
+            FitOptions(**options.model_dump(include=set(FitOptions.model_fields), exclude_unset=True)),
+            options.corpus,
+            options.run,
+            resume=options.resume,
+            save_minutes=options.save_minutes,
+            tensorboard=options.tensorboard,
+            ranks=ranks,
+        )
+    if ranks.rank == 0:
+        minutes = finished.seconds / 60
+        print(f"Trained {finished.tokens:,} tokens in {minutes:.1f} minutes: {options.run / CHECKPOINT_FILE}")
 
 
 def _evaluate(options: Evaluate) -> None:
@@ -216,7 +226,7 @@ def main(arguments: list[str] | None = None) -> int:
     except TrainingError as error:
         return _fail(str(error))
     except ValidationError as error:
-        return _fail("; ".join(_sentence(problem) for problem in error.errors()))
+        return _fail("; ".join(_sentence(problem) for problem in error.errors() if problem["type"] != NO_DEFAULT))
     except SettingsError as error:
         return _fail(str(error))
     except OSError as error:

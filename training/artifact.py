@@ -66,6 +66,8 @@ class QuantizedElman(nn.Module):
             return torch.relu(total)
         if self.activation == "sigmoid":
             return torch.sigmoid(total)
+        if self.activation == "arctan":
+            return torch.atan(total)
         return torch.tanh(total)
 
 

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from training.bptt import lstm_through_time
 
 CellName = Literal["lstm", "gru", "elman"]
-ActivationName = Literal["tanh", "relu", "sigmoid"]
+ActivationName = Literal["tanh", "relu", "sigmoid", "arctan"]
 ACTIVATIONS: dict[ActivationName, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
     "relu": torch.relu,
     "sigmoid": torch.sigmoid,
+    "arctan": torch.atan,
 }
 
 
@@ -30,6 +31,9 @@ class Cell(nn.Module):
 
     gates: int
     states: int = 1
+    weight_drop: float = 0.0
+    """Share of `weight_hh` that is dropped in training, anew for each call and the same at all its times (DropConnect:
+    Wan et al. 2013; on recurrent weights: Merity et al. 2018)."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -43,25 +47,28 @@ class Cell(nn.Module):
             nn.init.xavier_uniform_(self.weight_ih.data[rows])
             nn.init.orthogonal_(self.weight_hh.data[rows])
 
-    def step(self, gates_x: Tensor, state: Tensor) -> Tensor:
-        """Takes W_ih x + b, `[B, G·H]`, and the state before, `[B, S]`; returns the state after."""
+    def step(self, gates_x: Tensor, state: Tensor, weight_hh: Tensor) -> Tensor:
+        """Takes W_ih x + b, `[B, G·H]`, the state before, `[B, S]`, and W_hh; returns the state after."""
         raise NotImplementedError
+
+    def recurrent_weight(self) -> Tensor:
+        return nn.functional.dropout(self.weight_hh, self.weight_drop, self.training)
 
     def forward(self, inputs: Tensor, state: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
         """Runs over `inputs [T, B, E]` from `state [B, S]`; returns all hidden states `[T, B, H]` and the last state.
 
         Where `keep [T, B]` is 0 the state is forgotten before that step, as at the opening of a review.
         """
-        gates_x = nn.functional.linear(inputs, self.weight_ih, self.bias)
+        gates_x, weight_hh = nn.functional.linear(inputs, self.weight_ih, self.bias), self.recurrent_weight()
         hidden = []
         for t in range(len(inputs)):
-            state = self.step(gates_x[t], state * keep[t, :, None])
+            state = self.step(gates_x[t], state * keep[t, :, None], weight_hh)
             hidden.append(state[:, : self.hidden_size])
         return torch.stack(hidden), state
 
 
 class ElmanCell(Cell):
-    """h ← f(W_ih x + b + W_hh h), f one of tanh, ReLU, sigmoid.
+    """h ← f(W_ih x + b + W_hh h), f one of tanh, ReLU, sigmoid, arctan.
 
     Elman 1990, "Finding Structure in Time"; as a language model Mikolov et al. 2010.
     """
@@ -72,8 +79,8 @@ class ElmanCell(Cell):
         super().__init__(input_size, hidden_size)
         self.activation = ACTIVATIONS[activation]
 
-    def step(self, gates_x: Tensor, state: Tensor) -> Tensor:
-        return self.activation(gates_x + nn.functional.linear(state, self.weight_hh))
+    def step(self, gates_x: Tensor, state: Tensor, weight_hh: Tensor) -> Tensor:
+        return self.activation(gates_x + nn.functional.linear(state, weight_hh))
 
 
 class GRUCell(Cell):
@@ -93,9 +100,9 @@ class GRUCell(Cell):
         super().__init__(input_size, hidden_size)
         self.candidate_bias = nn.Parameter(torch.zeros(hidden_size))
 
-    def step(self, gates_x: Tensor, state: Tensor) -> Tensor:
+    def step(self, gates_x: Tensor, state: Tensor, weight_hh: Tensor) -> Tensor:
         reset_x, update_x, candidate_x = gates_x.chunk(3, dim=-1)
-        reset_h, update_h, candidate_h = nn.functional.linear(state, self.weight_hh).chunk(3, dim=-1)
+        reset_h, update_h, candidate_h = nn.functional.linear(state, weight_hh).chunk(3, dim=-1)
         reset, update = torch.sigmoid(reset_x + reset_h), torch.sigmoid(update_x + update_h)
         candidate = torch.tanh(candidate_x + reset * (candidate_h + self.candidate_bias))
         return (1 - update) * candidate + update * state
@@ -120,19 +127,25 @@ class LSTMCell(Cell):
         super().__init__(input_size, hidden_size)
         self.bias.data[hidden_size : 2 * hidden_size] = 1.0
 
-    def step(self, gates_x: Tensor, state: Tensor) -> Tensor:
+    def step(self, gates_x: Tensor, state: Tensor, weight_hh: Tensor) -> Tensor:
         hidden, memory = state.chunk(2, dim=-1)
-        i, f, g, o = (gates_x + nn.functional.linear(hidden, self.weight_hh)).chunk(4, dim=-1)
+        i, f, g, o = (gates_x + nn.functional.linear(hidden, weight_hh)).chunk(4, dim=-1)
         memory = torch.sigmoid(f) * memory + torch.sigmoid(i) * torch.tanh(g)
         return torch.cat([torch.sigmoid(o) * torch.tanh(memory), memory], dim=-1)
 
     def forward(self, inputs: Tensor, state: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
         gates_x = nn.functional.linear(inputs, self.weight_ih, self.bias)
         with torch.autocast(inputs.device.type, enabled=False):  # the recurrence keeps its weights' precision
-            return lstm_through_time(gates_x.to(self.weight_hh.dtype), self.weight_hh, state, keep)
+            return lstm_through_time(gates_x.to(self.weight_hh.dtype), self.recurrent_weight(), state, keep)
 
 
-def make_cell(name: CellName, input_size: int, hidden_size: int, activation: ActivationName = "tanh") -> Cell:
+def make_cell(
+    name: CellName, input_size: int, hidden_size: int, activation: ActivationName = "tanh", weight_drop: float = 0.0
+) -> Cell:
+    cell: Cell
     if name == "elman":
-        return ElmanCell(input_size, hidden_size, activation)
-    return {"lstm": LSTMCell, "gru": GRUCell}[name](input_size, hidden_size)
+        cell = ElmanCell(input_size, hidden_size, activation)
+    else:
+        cell = {"lstm": LSTMCell, "gru": GRUCell}[name](input_size, hidden_size)
+    cell.weight_drop = weight_drop
+    return cell

@@ -15,12 +15,13 @@ import torch
 from tokenizers import Tokenizer
 
 from training.artifact import ServedNetwork
+from training.checkpoint import load_network
 from training.corpus import SUMMARY_FILE, VOCABULARY_FILE, Split, corpus_vocabulary
 from training.errors import TrainingError
 from training.evaluate import Scorer, artifact_scorer, evaluate, measurable_split, network_scorer
-from training.fit import LOG_FILE, load_network
 from training.model_card import model_card
 from training.network import Network
+from training.run_log import LOG_FILE
 from training.vocabulary import END, UNKNOWN_RATING
 
 FORMAT_VERSION = 2

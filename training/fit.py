@@ -1,91 +1,77 @@
 """Fitting a network to a corpus: truncated BPTT, checkpoints that resume exactly, validation as it goes."""
 
 import itertools
-import json
 import math
-import os
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
-from tqdm import tqdm
 
+from training.average import WeightAverage
+from training.checkpoint import CHECKPOINT_FILE, read_checkpoint, write_checkpoint
 from training.corpus import Batch, ReviewStreams, Split, corpus_vocabulary
+from training.embeddings import fill_embedding
 from training.errors import TrainingError
-from training.evaluate import evaluate, measurable_split, network_scorer
-from training.network import Network, NetworkOptions
+from training.evaluate import Evaluation, evaluate, measurable_split, network_scorer
+from training.metadata import write_metadata
+from training.network import Network
 from training.ngrams import frequent_ngrams
-from training.softmax import SampledSoftmax, full_softmax
+from training.optimizers import add_l2_gradient, make_optimizers
+from training.options import FitOptions
+from training.parallel import ALONE, Ranks
+from training.run_log import RunLog
+from training.softmax import Loss, SampledSoftmax, full_softmax
 from training.vocabulary import END
 
-CHECKPOINT_FILE = "checkpoint.pt"
-LOG_FILE = "log.jsonl"
-FORMAT = 2
-
-
-class FitOptions(NetworkOptions):
-    """Everything that decides what a training run computes; saved in its checkpoint."""
-
-    epochs: float = Field(4.0, gt=0, description="passes over the corpus")
-    minutes: float | None = Field(None, gt=0, description="finish within this time, even before all epochs")
-    lanes: int = Field(32, ge=1, description="parallel streams of reviews in a batch (B)")
-    steps: int = Field(48, ge=1, description="steps of truncated back-propagation through time (T)")
-    learning_rate: float = Field(5e-3, gt=0, description="peak learning rate of AdamW")
-    table_rate: float = Field(
-        0.05, gt=0, description="peak learning rate of Adagrad, which trains the n-grams' vectors"
-    )
-    decay: float = Field(
-        1.0, gt=0, le=1, description="share of the run, at its end, over which the learning rate falls to zero"
-    )
-    warmup: int = Field(200, ge=0, description="updates over which the learning rate rises to its peak")
-    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay of AdamW")
-    clip: float = Field(1.0, gt=0, description="largest norm of the gradient; a longer one is scaled down to it")
-    negatives: int = Field(1024, ge=0, description="shared negatives of the sampled softmax; 0 takes the full softmax")
-    hidden_ratings: float = Field(0.3, ge=0, le=1, description="share of reviews that hide their rating in training")
-    precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="of the products outside the recurrence; measure which is faster on your processor"
-    )
-    seed: int = Field(1, ge=0, description="of initial weights, order of reviews, negatives and dropout")
+VALIDATED_REVIEWS = 500
+"""So many are measured at each checkpoint but the last, which measures all."""
 
 
 class Fit:
     """One training run: a network, its optimiser, and how far they have come."""
 
-    def __init__(self, options: FitOptions, corpus: Path) -> None:
+    def __init__(self, options: FitOptions, corpus: Path, ranks: Ranks = ALONE, *, fresh: bool = True) -> None:
+        """Begins a run, or what a checkpoint is then loaded into, which need not read `--embeddings` again.
+
+        `ranks` says which of the processes that share the lanes this one is.
+        """
         torch.manual_seed(options.seed)
-        self.options, self.corpus = options, corpus
+        self.options, self.corpus, self.ranks, self.lanes = options, corpus, ranks, ranks.lanes(options.lanes)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.tokenizer = corpus_vocabulary(corpus)
         self.vocabulary_size = self.tokenizer.get_vocab_size()
         self.train_split, self.valid_split = Split(corpus, "train"), Split(corpus, "valid")
         self.network = Network(options, self.vocabulary_size).to(self.device)
-        tables = [] if self.network.ngrams is None else list(self.network.ngrams.tables)
-        self.dense = [p for p in self.network.parameters() if all(p is not table for table in tables)]
-        self.optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW(
-                self.dense, lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=options.weight_decay, fused=True
-            )
-        ]
+        if options.embeddings and fresh:
+            fill_embedding(self.network.embedding, options.embeddings, self.tokenizer)
+        self.network.embedding.requires_grad_(not options.freeze_embeddings)
+        self.tables = [] if self.network.ngrams is None else list(self.network.ngrams.tables)
+        trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        self.dense = [parameter for parameter in trained if all(parameter is not table for table in self.tables)]
+        self.optimizers = make_optimizers(
+            options.optimizer, self.dense, self.network.embedding, options.learning_rate, options.weight_decay
+        )
         if self.network.ngrams is not None:
             self.network.ngrams.fill(frequent_ngrams(self.train_split, self.vocabulary_size, options.ngrams))
             torch.sparse.check_sparse_tensor_invariants.disable()  # the default, but Adagrad warns until it is said
-            self.optimizers.append(torch.optim.Adagrad(tables, lr=options.table_rate))
+            self.optimizers.append(torch.optim.Adagrad(self.tables, lr=options.table_rate))
         self.streams = ReviewStreams(
             self.train_split, options.lanes, options.steps, options.hidden_ratings, options.seed
         )
-        self.loss = (
-            SampledSoftmax(_target_counts(self.train_split, self.vocabulary_size).to(self.device), options.negatives,
-                           options.seed)
-            if options.negatives
-            else full_softmax
-        )  # fmt: skip
+        self.sampled_softmax = None
+        if options.negatives:
+            counts = _target_counts(self.train_split, self.vocabulary_size)
+            self.sampled_softmax = SampledSoftmax(counts.to(self.device), options.negatives, options.seed)
+        self.average = WeightAverage(self.dense, options.average) if options.average else None
         self.updates, self.tokens, self.seconds = 0, 0, 0.0
-        self.state = self.network.initial_state(options.lanes)
+        self.state = self.network.initial_state(self.lanes.stop - self.lanes.start)
+        if ranks.rank:  # other units dropped than on rank 0
+            torch.manual_seed(options.seed + (ranks.rank << 32))
 
     @property
     def tokens_planned(self) -> float:
@@ -97,14 +83,21 @@ class Fit:
         by_time = self.seconds / (60 * self.options.minutes) if self.options.minutes else 0.0
         return min(1.0, max(self.tokens / self.tokens_planned, by_time))
 
+    @property
+    def learning_rate(self) -> float:
+        """That of the last update."""
+        return float(self.optimizers[0].param_groups[0]["lr"])
+
     def updates_forever(self) -> Iterator[float]:
         """Makes one update after the other, each yielding its mean loss in nats per token."""
         for batch in self.streams:
             started = time.monotonic()
             loss = self._update(batch)
             self.updates += 1
+            if self.average:
+                self.average.update(self.updates)
             self.tokens += batch.inputs.numel()
-            self.seconds += time.monotonic() - started
+            self.seconds = self.ranks.agree(self.seconds + time.monotonic() - started)
             yield loss
 
     def _update(self, batch: Batch) -> float:
@@ -112,144 +105,158 @@ class Fit:
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group.setdefault("initial_lr", group["lr"]) * self._schedule()
-        inputs, targets = batch.inputs.to(self.device), batch.targets.to(self.device).flatten()
+        inputs, targets = (part[:, self.lanes].to(self.device) for part in (batch.inputs, batch.targets))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
             projected, state = self.network(inputs, self.state)
-            (counted,) = torch.where(targets >= 0)
-            loss: Tensor = self.loss(
+            (counted,) = torch.where(targets.flatten() >= 0)
+            loss: Tensor = self._loss()(
                 projected.flatten(0, 1).index_select(0, counted),
-                targets[counted],
+                targets.flatten()[counted],
                 self.network.embedding,
                 self.network.output_bias,
             )
-        if not math.isfinite(value := loss.item()):
+        if self.ranks.size > 1:  # each rank's part in the mean over the targets of all
+            loss = loss * (len(counted) / int((batch.targets >= 0).sum()))
+        self.network.zero_grad(set_to_none=True)
+        loss.backward()
+        value = self.ranks.sum_up(loss.detach(), self.dense, self.tables, inputs.numel()).item()
+        if not math.isfinite(value):
             raise TrainingError(
                 f"The loss became {value} at update {self.updates}; lower --learning-rate and train again."
             )
-        self.network.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.dense, self.options.clip)
+        if self.options.l2:
+            add_l2_gradient(self.dense, self.options.l2)
+        if self.options.clip:
+            nn.utils.clip_grad_norm_(self.dense, self.options.clip)
         for optimizer in self.optimizers:
             optimizer.step()
         self.state = state.detach()
         return value
+
+    def _loss(self) -> Loss:
+        ends_full = self.options.full_softmax_share and self.progress >= 1 - self.options.full_softmax_share
+        return full_softmax if self.sampled_softmax is None or ends_full else self.sampled_softmax
 
     def _schedule(self) -> float:
         """Share of the peak learning rate: a linear rise, a level, and a linear fall that ends at zero with the run."""
         warm = min(1.0, (self.updates + 1) / (self.options.warmup + 1))
         return warm * min(1.0, (1 - self.progress) / self.options.decay)
 
-    def bits_per_character(self, reviews: int) -> float:
-        """Measures the first `reviews` validation reviews with the network as it is now."""
+    def validate(self, reviews: int) -> Evaluation:
+        """Measures the first `reviews` validation reviews with the network as it would be saved now."""
         measured = itertools.islice(measurable_split(self.valid_split, self.tokenizer), reviews)
-        return evaluate(network_scorer(self.network), measured).bits_per_character
+        with self.averaged():
+            return evaluate(network_scorer(self.network), measured)
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """For a while the network has the average of its weights, where one is kept."""
+        return self.average.applied() if self.average else nullcontext()
 
     # ---- checkpoints ----
 
     def save(self, path: Path) -> None:
-        """Writes all that `load` needs to go on as if the run had never stopped; replaces `path` once it is whole."""
+        """Writes all that `load` needs to go on as if the run had never stopped; replaces `path` once it is whole.
+
+        All ranks have to call it, and the first one writes.
+        """
+        with self.averaged():
+            network = self.network.state_dict()
         state = {
-            "format": FORMAT,
-            "options": self.options.model_dump(),
+            "options": self.options.model_dump(mode="json"),
             "vocabulary_size": self.vocabulary_size,
-            "network": self.network.state_dict(),
+            "network": network,
+            "raw_weights": self.average.raw_weights() if self.average else [],
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "streams": self.streams.state_dict(),
-            "negatives": self.loss.state_dict() if isinstance(self.loss, SampledSoftmax) else {},
-            "random": torch.get_rng_state(),
-            "state": self.state,
+            "negatives": self.sampled_softmax.state_dict() if self.sampled_softmax else {},
+            "random": self.ranks.gather(torch.get_rng_state()),
+            "state": self.ranks.gather(self.state),
             "progress": {"updates": self.updates, "tokens": self.tokens, "seconds": self.seconds},
         }
-        temporary = path.with_suffix(".writing")
-        torch.save(state, temporary)
-        os.replace(temporary, path)
+        if self.ranks.rank == 0:
+            write_checkpoint(path, state)
 
     @classmethod
-    def load(cls, path: Path, corpus: Path, **changes: Any) -> "Fit":
+    def load(cls, path: Path, corpus: Path, ranks: Ranks = ALONE, **changes: Any) -> "Fit":
         """Takes up a run where it was saved, with the options it was started with but for `changes`."""
         saved = read_checkpoint(path)
-        fit = cls(FitOptions(**{**saved["options"], **changes}), corpus)
+        fit = cls(FitOptions(**{**saved["options"], **changes}), corpus, ranks, fresh=False)
         if fit.vocabulary_size != saved["vocabulary_size"]:
             raise TrainingError(f"{path} was trained on another vocabulary than {corpus} holds; give that corpus.")
         fit.network.load_state_dict(saved["network"])
         for optimizer, state in zip(fit.optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(state)
         fit.streams.load_state_dict(saved["streams"])
-        if isinstance(fit.loss, SampledSoftmax):
-            fit.loss.load_state_dict(saved["negatives"])
-        torch.set_rng_state(saved["random"])
-        fit.state = saved["state"].to(fit.device)
+        if fit.average:
+            fit.average.restore(saved["raw_weights"])
+        if fit.sampled_softmax:
+            fit.sampled_softmax.load_state_dict(saved["negatives"])
+        random = saved["random"].split(len(torch.get_rng_state()))
+        if ranks.rank < len(random):
+            torch.set_rng_state(random[ranks.rank].clone())  # torch does not bear a view
+        fit.state = saved["state"][fit.lanes].to(fit.device)
         fit.updates, fit.tokens, fit.seconds = (saved["progress"][key] for key in ("updates", "tokens", "seconds"))
         return fit
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Reads a checkpoint without running any code that might be in it."""
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise TrainingError(f"There is no checkpoint {path}; run `python -m training train` first.") from None
-    except Exception as error:
-        raise TrainingError(f"{path} is not a whole checkpoint of this program ({error}); train again.") from error
-    if not isinstance(saved, dict) or saved.get("format") != FORMAT:
-        raise TrainingError(f"{path} has another checkpoint format than this program's {FORMAT}; train again.")
-    return dict(saved)
-
-
-def load_network(path: Path) -> tuple[Network, dict[str, Any]]:
-    """Rebuilds a trained network from its checkpoint alone; returns it with what the checkpoint says of the run."""
-    saved = read_checkpoint(path)
-    network = Network(NetworkOptions(**_network_fields(saved["options"])), saved["vocabulary_size"])
-    network.load_state_dict(saved["network"])
-    return network.eval(), saved
-
-
 def fit(
-    options: FitOptions, corpus: Path, run: Path, *, resume: bool, save_minutes: float, progress: bool = True
+    options: FitOptions,
+    corpus: Path,
+    run: Path,
+    *,
+    resume: bool,
+    save_minutes: float,
+    progress: bool = True,
+    tensorboard: bool = False,
+    ranks: Ranks = ALONE,
 ) -> Fit:
     """Trains to the end of `options`, saving and validating every `save_minutes`; returns the finished run.
 
-    A run that is resumed keeps its own options, but ends where `options` say so explicitly.
+    A run that is resumed keeps its own options, but ends where `options` say so explicitly. Of several `ranks`, the
+    first one writes, shows and validates; all have to see the folder `run`.
     """
     run.mkdir(parents=True, exist_ok=True)
     checkpoint = run / CHECKPOINT_FILE
     if checkpoint.exists() and not resume:
         raise TrainingError(f"{run} holds a run already; add --resume to go on with it, or give another --run.")
-    ends = options.model_dump(include={"epochs", "minutes"} & options.model_fields_set)
-    training = Fit.load(checkpoint, corpus, **ends) if resume and checkpoint.exists() else Fit(options, corpus)
+    if resume and checkpoint.exists():
+        ends = options.model_dump(include={"epochs", "minutes"} & options.model_fields_set)
+        training = Fit.load(checkpoint, corpus, ranks, **ends)
+    else:
+        training = Fit(options, corpus, ranks)
     if training.progress >= 1:
         return training
-    bar = tqdm(total=100, unit="%", desc="training", disable=None if progress else True,
-               bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining} {postfix}")  # fmt: skip
-    with bar, (run / LOG_FILE).open("a") as log:
-        saved_at, losses = training.seconds, []
-        for loss in training.updates_forever():
-            losses.append(loss)
-            bar.n = round(100 * training.progress, 2)
-            if training.updates % 10 == 0:
-                bar.set_postfix_str(f"perplexity {math.exp(float(np.mean(losses[-100:]))):.1f} per token")
-            finished = training.progress >= 1
-            if finished or training.seconds - saved_at >= 60 * save_minutes:
-                training.save(checkpoint)
-                saved_at = training.seconds
-                entry = _log_entry(training, losses, reviews=len(training.valid_split) if finished else 500)
-                losses = []
-                log.write(json.dumps(entry) + "\n")
-                log.flush()
-                bar.write(f"{entry['tokens']:>12,} tokens: {entry['valid_bits_per_character']:.4f} bits per character")
-            if finished:
-                return training
-    raise AssertionError("the stream of batches has no end")
+    with ExitStack() as files:
+        log = None
+        if ranks.rank == 0:
+            log = files.enter_context(RunLog(run, training.updates, progress, tensorboard))
+            write_metadata(run, training.options.model_dump(mode="json"), training.updates, ranks.size)
+        _to_the_end(training, checkpoint, save_minutes, log)
+    return training
 
 
-def _log_entry(training: Fit, losses: list[float], reviews: int) -> dict[str, float]:
+def _to_the_end(training: Fit, checkpoint: Path, save_minutes: float, log: RunLog | None) -> None:
+    saved_at = training.seconds
+    for loss in training.updates_forever():
+        if log:
+            log.update(training.updates, training.progress, loss, training.learning_rate)
+        finished = training.progress >= 1
+        if finished or training.seconds - saved_at >= 60 * save_minutes:
+            training.save(checkpoint)
+            saved_at = training.seconds
+            if log:
+                log.checkpoint(_measured(training, len(training.valid_split) if finished else VALIDATED_REVIEWS))
+        if finished:
+            return
+
+
+def _measured(training: Fit, reviews: int) -> dict[str, float]:
     return {
         "updates": training.updates,
         "tokens": training.tokens,
         "seconds": round(training.seconds, 1),
-        "train_loss": float(np.mean(losses)),
         "valid_reviews": min(reviews, len(training.valid_split)),
-        "valid_bits_per_character": training.bits_per_character(reviews),
+        "valid_bits_per_character": training.validate(reviews).bits_per_character,
     }
 
 
@@ -259,7 +266,3 @@ def _target_counts(split: Split, vocabulary_size: int) -> Tensor:
         counts += np.bincount(split.tokens[start : start + (1 << 24)], minlength=vocabulary_size)
     counts[END] = len(split)
     return torch.from_numpy(counts)
-
-
-def _network_fields(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: options[name] for name in NetworkOptions.model_fields}

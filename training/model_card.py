@@ -5,6 +5,8 @@ After Mitchell et al. 2019, "Model Cards for Model Reporting". Every figure come
 
 from typing import Any
 
+from training.optimizers import METHODS
+
 CARD = """\
 # {model}
 
@@ -69,7 +71,7 @@ def model_card(metrics: dict[str, Any]) -> str:
         hidden_percent=100 * training["hidden_ratings"],
         minutes=training["seconds"] / 60,
         tokens=training["tokens"],
-        options=f"AdamW at {training['learning_rate']:g} falling to zero, "
+        options=f"{METHODS[training['optimizer']].title} at {training['learning_rate']:g} falling to zero, "
         f"{training['lanes']} × {training['steps']} tokens an update",
         rows="\n".join(_row(split, quality) for split, quality in metrics["quality"].items()),
     )

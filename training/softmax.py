@@ -1,8 +1,13 @@
 """The training loss: full softmax, or one over a sample of the vocabulary that costs a tenth."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+Loss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""Takes hidden states, targets, output weights and bias, as `SampledSoftmax` does; returns the mean loss in nats."""
 
 
 class SampledSoftmax:

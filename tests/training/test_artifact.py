@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.cells import CellName
+from training.cells import ActivationName, CellName
 from training.export import script
 from training.network import Network, NetworkOptions
 from training.ngrams import NgramTables
@@ -25,18 +25,21 @@ class Pair:
     module: Any
 
 
-NETWORKS: list[tuple[CellName, int, int]] = [
-    *((cell, layers, 0) for cell in ("lstm", "gru", "elman") for layers in (1, 2)),
-    ("lstm", 1, 200),
-    ("gru", 2, 200),
+NETWORKS: list[tuple[CellName, ActivationName, int, int]] = [
+    *((cell, "tanh", layers, 0) for cell in ("lstm", "gru", "elman") for layers in (1, 2)),
+    *(("elman", activation, 1, 0) for activation in ("relu", "sigmoid", "arctan")),
+    ("lstm", "tanh", 1, 200),
+    ("gru", "tanh", 2, 200),
 ]
 
 
-@pytest.fixture(scope="module", params=NETWORKS, ids=lambda param: f"{param[0]}-{param[1]}-{param[2]}")
+@pytest.fixture(scope="module", params=NETWORKS, ids=lambda param: "-".join(map(str, param)))
 def pair(request: pytest.FixtureRequest) -> Pair:
-    cell, layers, ngrams = request.param
+    cell, activation, layers, ngrams = request.param
     torch.manual_seed(1)
-    options = NetworkOptions(cell=cell, layers=layers, hidden=HIDDEN, embedding=24, ngrams=ngrams, ngram_size=8)
+    options = NetworkOptions(
+        cell=cell, activation=activation, layers=layers, hidden=HIDDEN, embedding=24, ngrams=ngrams, ngram_size=8
+    )
     network = Network(options, VOCABULARY).eval()
     if network.ngrams is not None:
         fill_with_ngrams(network.ngrams)

@@ -20,12 +20,10 @@ def arguments() -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 def unrolled(gates_x: Tensor, weight_hh: Tensor, state: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
     """The same by `LSTMCell.step` under automatic differentiation."""
-    cell = LSTMCell(HIDDEN, HIDDEN).double()
-    del cell.weight_hh
-    cell.weight_hh = weight_hh  # type: ignore[assignment]
+    cell = LSTMCell(HIDDEN, HIDDEN)
     hidden = []
     for t in range(len(gates_x)):
-        state = cell.step(gates_x[t], state * keep[t, :, None])
+        state = cell.step(gates_x[t], state * keep[t, :, None], weight_hh)
         hidden.append(state[:, :HIDDEN])
     return torch.stack(hidden), state
 

@@ -1,10 +1,12 @@
+import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from training.cells import ActivationName, Cell, CellName, ElmanCell, GRUCell, LSTMCell, make_cell
+from training.cells import ACTIVATIONS, ActivationName, Cell, CellName, ElmanCell, GRUCell, LSTMCell, make_cell
 
 STEPS, BATCH, INPUT, HIDDEN = 11, 3, 5, 7
 
@@ -44,6 +46,7 @@ CELLS: list[tuple[CellName, ActivationName]] = [
     ("elman", "tanh"),
     ("elman", "relu"),
     ("elman", "sigmoid"),
+    ("elman", "arctan"),
 ]
 
 
@@ -73,15 +76,35 @@ def test_agrees_with_torch_in_outputs_and_gradients(name: CellName, activation: 
         torch.testing.assert_close(cell.candidate_bias.grad, gradients["bias_hh_l0"][2 * HIDDEN :])
 
 
-def test_sigmoid_elman_agrees_with_its_equation() -> None:
-    cell = random_cell("elman", "sigmoid")
-    inputs, state = torch.randn(STEPS, BATCH, INPUT), torch.randn(BATCH, HIDDEN)
-    outputs, last = cell(inputs, state, all_kept())
-    for t in range(STEPS):
-        total = inputs[t] @ cell.weight_ih.T + cell.bias + state @ cell.weight_hh.T
-        state = 1 / (1 + torch.exp(-total))
-        torch.testing.assert_close(outputs[t], state)
-    torch.testing.assert_close(last, state)
+EQUATIONS: dict[ActivationName, Callable[[float], float]] = {
+    "tanh": lambda x: (math.exp(x) - math.exp(-x)) / (math.exp(x) + math.exp(-x)),
+    "relu": lambda x: max(0.0, x),
+    "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
+    "arctan": math.atan,
+}
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_elman_agrees_with_its_equation(activation: ActivationName) -> None:
+    cell = make_cell("elman", 1, 1, activation)
+    weights = {"weight_ih": torch.tensor([[0.5]]), "weight_hh": torch.tensor([[-0.8]]), "bias": torch.tensor([0.1])}
+    cell.load_state_dict(weights)
+    outputs, last = cell(torch.tensor([[[2.0]], [[1.0]]]), torch.tensor([[0.25]]), torch.ones(2, 1))
+    first = EQUATIONS[activation](0.5 * 2.0 + 0.1 - 0.8 * 0.25)
+    second = EQUATIONS[activation](0.5 * 1.0 + 0.1 - 0.8 * first)
+    assert outputs.flatten().tolist() == [pytest.approx(first, abs=1e-6), pytest.approx(second, abs=1e-6)]
+    assert torch.equal(last, outputs[1])
+
+
+def test_the_gradient_of_arctan_through_time_agrees_with_the_chain_rule() -> None:
+    cell = make_cell("elman", 1, 1, "arctan")
+    cell.load_state_dict({"weight_ih": torch.ones(1, 1), "weight_hh": torch.tensor([[2.0]]), "bias": torch.zeros(1)})
+    inputs = torch.tensor([[[0.5]], [[-1.0]]], requires_grad=True)
+    outputs, _ = cell(inputs, torch.zeros(1, 1), torch.ones(2, 1))
+    outputs[1].sum().backward()
+    last = 1 / (1 + (-1.0 + 2 * math.atan(0.5)) ** 2)
+    assert inputs.grad is not None
+    assert inputs.grad.flatten().tolist() == [pytest.approx(last * 2 / (1 + 0.5**2)), pytest.approx(last)]
 
 
 @pytest.mark.parametrize(("name", "activation"), CELLS)
@@ -90,7 +113,7 @@ def test_a_step_is_what_the_whole_run_does_at_each_time(name: CellName, activati
     inputs, state = torch.randn(STEPS, BATCH, INPUT), torch.randn(BATCH, cell.state_size)
     outputs, last = cell(inputs, state, all_kept())
     for t in range(STEPS):
-        state = cell.step(nn.functional.linear(inputs[t], cell.weight_ih, cell.bias), state)
+        state = cell.step(nn.functional.linear(inputs[t], cell.weight_ih, cell.bias), state, cell.weight_hh)
         torch.testing.assert_close(outputs[t], state[:, :HIDDEN])
     torch.testing.assert_close(last, state)
 

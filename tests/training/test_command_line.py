@@ -12,9 +12,9 @@ from tests.conftest import TinyRun
 from tests.reviews import made_up_reviews, write_json_lines
 from training.__main__ import main
 from training.export import load_artifact
-from training.fit import FitOptions
+from training.options import FitOptions
 
-STEPS = ["prepare", "train", "evaluate", "export", "all"]
+STEPS = ["prepare", "train", "embed", "evaluate", "export", "compare", "all"]
 
 
 def figures_in(output: str) -> dict[str, float]:

@@ -10,11 +10,11 @@ import torch
 
 from tests.conftest import TinyRun
 from tests.reviews import made_up_reviews, write_json_lines
+from training.checkpoint import CHECKPOINT_FILE, load_network
 from training.corpus import Split, prepare_corpus
 from training.errors import TrainingError
 from training.evaluate import artifact_scorer, evaluate, measurable_split
 from training.export import DESCRIPTION_FILE, FORMAT_VERSION, MODEL_FILE, export, load_artifact
-from training.fit import CHECKPOINT_FILE, load_network
 from training.model_card import model_card
 
 

@@ -8,16 +8,27 @@ import pytest
 import torch
 
 from tests.reviews import made_up_reviews, write_json_lines
+from training.checkpoint import CHECKPOINT_FILE, load_network, read_checkpoint
 from training.corpus import ReviewStreams, Split, corpus_vocabulary, prepare_corpus
 from training.errors import TrainingError
 from training.evaluate import evaluate, measurable_split, network_scorer
-from training.fit import CHECKPOINT_FILE, LOG_FILE, Fit, FitOptions, fit, load_network, read_checkpoint
+from training.fit import Fit, fit
+from training.options import FitOptions
+from training.run_log import LOG_FILE
 from training.softmax import full_softmax
 
 
 def options(**changes: Any) -> FitOptions:
     small = {"embedding": 16, "hidden": 32, "lanes": 4, "steps": 16, "negatives": 64, "warmup": 5}
     return FitOptions(**{**small, **changes})
+
+
+FIRST_OPTIONS = {
+    *("cell", "activation", "embedding", "hidden", "layers", "dropout", "ngrams", "ngram_size", "epochs", "minutes"),
+    *("lanes", "steps", "learning_rate", "table_rate", "decay", "warmup", "weight_decay", "clip", "negatives"),
+    *("hidden_ratings", "precision", "seed"),
+}
+"""What the first checkpoints of this format say of their run."""
 
 
 def train(run: Fit, updates: int) -> list[float]:
@@ -137,6 +148,20 @@ def test_the_learning_rate_stays_level_until_the_decay(corpus: Path) -> None:
             assert rate == [pytest.approx(0.01 * share, abs=1e-4), pytest.approx(0.05 * share, abs=5e-4)]
 
 
+def test_the_last_share_of_a_run_takes_the_full_softmax(corpus: Path) -> None:
+    sampled, mixed = (
+        Fit(options(epochs=0.1, full_softmax_share=share, learning_rate=1e-9), corpus) for share in (0.0, 0.5)
+    )
+    full = Fit(options(epochs=0.1, negatives=0, learning_rate=1e-9), corpus)
+    updates = math.ceil(sampled.tokens_planned / 64)
+    assert updates > 8
+    losses, of_mixed, of_full = (train(run, updates) for run in (sampled, mixed, full))
+    half = math.ceil(updates / 2)
+    assert of_mixed[:half] == losses[:half]
+    assert of_mixed[half:] == pytest.approx(of_full[half:], abs=1e-5)
+    assert of_mixed[half:] != pytest.approx(losses[half:], abs=1e-3)
+
+
 def test_a_loss_that_is_no_number_ends_in_advice(corpus: Path) -> None:
     with pytest.raises(TrainingError, match="lower --learning-rate"):
         train(Fit(options(learning_rate=1e30, warmup=0), corpus), 10)
@@ -180,6 +205,21 @@ def test_a_checkpoint_of_another_vocabulary_is_refused(checkpoint: Path, tmp_pat
     prepare_corpus({name: [path] for name in ("train", "valid", "test")}, other, 300, 20, progress=False)
     with pytest.raises(TrainingError, match="another vocabulary"):
         Fit.load(checkpoint, other)
+
+
+def test_a_checkpoint_from_before_an_option_came_to_be_goes_on_as_it_would_have(corpus: Path, tmp_path: Path) -> None:
+    changes = {"dropout": 0.2, "ngrams": 20, "ngram_size": 4}
+    expected = train(Fit(options(**changes), corpus), 6)
+    run = Fit(options(**changes), corpus)
+    before = train(run, 3)
+    run.save(tmp_path / CHECKPOINT_FILE)
+    saved = torch.load(tmp_path / CHECKPOINT_FILE, weights_only=True)
+    saved["options"] = {name: value for name, value in saved["options"].items() if name in FIRST_OPTIONS}
+    torch.save(saved, tmp_path / CHECKPOINT_FILE)
+    resumed = Fit.load(tmp_path / CHECKPOINT_FILE, corpus)
+    assert resumed.options == run.options
+    assert before + train(resumed, 3) == expected
+    assert load_network(tmp_path / CHECKPOINT_FILE)[1]["options"] == run.options.model_dump()
 
 
 def damaged(checkpoint: Path, damage: str) -> None:
