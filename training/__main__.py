@@ -5,14 +5,14 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, CliApp, CliPositionalArg, CliSubCommand, SettingsConfigDict, SettingsError
+from pydantic import Field
+from pydantic_settings import CliPositionalArg, CliSubCommand, SettingsConfigDict
 from tokenizers import Tokenizer
 
 from training.checkpoint import CHECKPOINT_FILE, load_network
+from training.command_line import CommandLineProgram, run_program
 from training.compare import Compare
 from training.cooccurrence import Embed
 from training.corpus import Split, corpus_vocabulary, prepare_corpus
@@ -32,9 +32,6 @@ from training.options import CorpusFolder, FitOptions, RunFolder
 from training.parallel import joined, launched
 from training.reviews import ReadingSummary, read_reviews
 from training.vocabulary import MINIMUM_SIZE
-
-NO_DEFAULT = "default_factory_not_called"
-"""What pydantic says of an option whose default depends on others, when one of those is the problem."""
 
 
 class PrepareOptions(CorpusFolder):
@@ -109,16 +106,10 @@ class All(PrepareOptions, TrainOptions, ExportOptions):
         _export(self)
 
 
-class CommandLine(BaseSettings):
+class CommandLine(CommandLineProgram):
     """Trains the language model of reviews: files of reviews in, the artifact that the service loads out."""
 
-    model_config = SettingsConfigDict(
-        cli_prog_name="python -m training",
-        cli_kebab_case=True,
-        cli_implicit_flags=True,
-        cli_hide_none_type=True,
-        cli_avoid_json=True,
-    )
+    model_config = SettingsConfigDict(cli_prog_name="python -m training")
 
     prepare: CliSubCommand[Prepare] = Field(description="files of reviews → vocabulary and tokenised corpus")
     train: CliSubCommand[Train] = Field(description="corpus → trained network; --resume goes on")
@@ -127,15 +118,6 @@ class CommandLine(BaseSettings):
     export: CliSubCommand[Export] = Field(description="trained network → int8 artifact that the service loads")
     compare: CliSubCommand[Compare] = Field(description="every option, tried on the same short budget")
     all: CliSubCommand[All] = Field(description="prepare, train, evaluate and export, one after the other")
-
-    @classmethod
-    def settings_customise_sources(  # type: ignore[override]
-        cls, settings_cls: Any, init_settings: Any, **others: Any
-    ) -> tuple[Any, ...]:
-        return (init_settings,)  # options come from the command line alone, never from the environment
-
-    def cli_cmd(self) -> None:
-        CliApp.run_subcommand(self)
 
 
 def _prepare(options: PrepareOptions) -> None:
@@ -221,29 +203,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs one command; whatever a user can put right ends in one sentence and status 1."""
     if "OMP_NUM_THREADS" not in os.environ:  # torch heeds it; by itself it takes a thread per core
         torch.set_num_threads(os.cpu_count() or 1)
-    try:
-        CliApp.run(CommandLine, cli_args=arguments)
-    except TrainingError as error:
-        return _fail(str(error))
-    except ValidationError as error:
-        return _fail("; ".join(_sentence(problem) for problem in error.errors() if problem["type"] != NO_DEFAULT))
-    except SettingsError as error:
-        return _fail(str(error))
-    except OSError as error:
-        return _fail(f"{error.filename or 'A file'}: {error.strerror}; check the path, its permissions and the disk.")
-    except KeyboardInterrupt:
-        return _fail("Stopped; `train --resume` goes on from the last checkpoint.")
-    return 0
-
-
-def _sentence(problem: Any) -> str:
-    option = "--" + str(problem["loc"][-1]).replace("_", "-") if problem["loc"] else "the command"
-    return f"{option}: {problem['msg']}"
-
-
-def _fail(sentence: str) -> int:
-    print(f"error: {sentence}", file=sys.stderr)
-    return 1
+    return run_program(CommandLine, arguments, "Stopped; `train --resume` goes on from the last checkpoint.")
 
 
 if __name__ == "__main__":
