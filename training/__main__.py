@@ -1,4 +1,4 @@
-"""The command line: `python -m training prepare|train|evaluate|export|all`."""
+"""The command line: `python -m training prepare|train|evaluate|export|report|all`."""
 
 import json
 import os
@@ -109,6 +109,19 @@ class Export(ExportOptions):
         _export(self)
 
 
+class Report(BaseModel):
+    """Draw an artifact's figures: training curve, reliability, ranks and comparison, as PNG files."""
+
+    artifact: Path = Field(Path("model"), description="folder of the artifact, whose metrics.json has the figures")
+    destination: Path = Field(Path("docs/figures"), description="folder that the pictures are written to")
+
+    def cli_cmd(self) -> None:
+        from training.report import report  # noqa: PLC0415 - half a second, which the other commands need not wait
+
+        for path in report(self.artifact, self.destination):
+            print(f"Wrote {path}")
+
+
 class All(PrepareOptions, TrainOptions, ExportOptions):
     """prepare, train, evaluate and export, one after the other."""
 
@@ -134,6 +147,7 @@ class CommandLine(BaseSettings):
     train: CliSubCommand[Train] = Field(description="corpus → trained network; --resume goes on")
     evaluate: CliSubCommand[Evaluate] = Field(description="perplexity and much else (--full) on any reviews")
     export: CliSubCommand[Export] = Field(description="trained network → int8 artifact that the service loads")
+    report: CliSubCommand[Report] = Field(description="an artifact's figures → pictures")
     all: CliSubCommand[All] = Field(description="prepare, train, evaluate and export, one after the other")
 
     @classmethod

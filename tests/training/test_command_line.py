@@ -14,7 +14,7 @@ from training.__main__ import main
 from training.export import load_artifact
 from training.fit import FitOptions
 
-STEPS = ["prepare", "train", "evaluate", "export", "all"]
+STEPS = ["prepare", "train", "evaluate", "export", "report", "all"]
 
 
 def figures_in(output: str) -> dict[str, float]:
