@@ -43,9 +43,8 @@ def test_tokens_take_the_vectors_of_their_spelling(tokenizer: Tokenizer, tmp_pat
     filled = (embedding != 7.0).any(dim=1)
     assert int(filled.sum()) == known
     directions = torch.nn.functional.normalize(embedding)
-    for spelling, word in (
-        ("Ġthe</w>", "the"), ("The</w>", "the"), ("ĠThe</w>", "the"), ("Went</w>", "Went"), ("Ġgreat</w>", "Ġgreat</w>"),
-    ):  # fmt: skip
+    words = {"Ġthe</w>": "the", "The</w>": "the", "ĠThe</w>": "the", "Went</w>": "Went", "Ġgreat</w>": "Ġgreat</w>"}
+    for spelling, word in words.items():
         expected = torch.nn.functional.normalize(torch.tensor(WORDS[word]), dim=0)
         torch.testing.assert_close(directions[token(tokenizer, spelling)], expected)
     torch.testing.assert_close(embedding[filled].square().mean().sqrt(), torch.tensor(3**-0.5))
