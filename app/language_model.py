@@ -16,7 +16,8 @@ from app.errors import StartupError
 from app.state_cache import StateCache
 
 MODEL_FILE, VOCABULARY_FILE, DESCRIPTION_FILE = "language_model.pt", "vocab.json", "description.json"
-FORMAT_VERSION = 2
+FORMAT_VERSIONS = (1, 2)
+"""Of the artifacts that can be served; the tokens of the first do not tell where a word ends."""
 WORD_END = "</w>"
 """Ends the name of each token that is the last of its pre-token."""
 ADVICE = "export one with `python -m training export`, or set REVIEW_LM_MODEL_DIRECTORY to a folder that has one"
@@ -66,8 +67,13 @@ class Vocabulary:
         ]
 
     @cached_property
+    def marks_ends(self) -> bool:
+        """Whether tokens tell where a word ends."""
+        return any(name.endswith(WORD_END) for name in self._names)
+
+    @cached_property
     def ends_part(self) -> list[bool]:
-        """Whether each token is the last of its word, its run of punctuation or its white space."""
+        """Whether each token says that it is the last of its word, its run of punctuation or its white space."""
         return [token not in self.special and name.endswith(WORD_END) for token, name in enumerate(self._names)]
 
     @cached_property
@@ -121,9 +127,9 @@ def load_language_model(directory: Path, cache_bytes: int = 0) -> LanguageModel:
         if not path.is_file():
             raise StartupError(f"There is no {path}; {ADVICE}.")
     module, description = _load_module(model)
-    if description.get("format_version") != FORMAT_VERSION:
-        found = description.get("format_version")
-        raise StartupError(f"{model} has format version {found}, this service reads {FORMAT_VERSION}; {ADVICE}.")
+    if description.get("format_version") not in FORMAT_VERSIONS:
+        found, known = description.get("format_version"), " and ".join(map(str, FORMAT_VERSIONS))
+        raise StartupError(f"{model} has format version {found}, this service reads {known}; {ADVICE}.")
     if hashlib.sha256(vocabulary.read_bytes()).hexdigest() != description["vocabulary_sha256"]:
         raise StartupError(f"{vocabulary} is not the vocabulary that {model} was trained with; {ADVICE}.")
     tokenizer = Tokenizer.from_file(str(vocabulary))

@@ -64,11 +64,10 @@ class EncodedText:
 
 def encode(model: LanguageModel, texts: Sequence[str]) -> list[EncodedText]:
     """The tokens of texts that are to be scored."""
-    ends, encoded = model.vocabulary.ends_part, []
+    vocabulary, encoded = model.vocabulary, []
     for text in texts:
-        tokens, offsets = model.vocabulary.encode_with_offsets(text)
-        last = [span for token, span in zip(tokens, offsets, strict=True) if ends[token]]
-        encoded.append(EncodedText(text, tokens, offsets, sum(1 for start, end in last if text[start:end].strip()) + 1))
+        words = sum(1 for part in vocabulary.pre_tokens(text) if part.strip())
+        encoded.append(EncodedText(text, *vocabulary.encode_with_offsets(text), words + 1))
     return encoded
 
 

@@ -1,40 +1,43 @@
-"""The command line: `python -m training prepare|embed|train|evaluate|export|compare|all`."""
+"""The command line: `python -m training prepare|embed|train|evaluate|export|report|compare|all`."""
 
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, CliApp, CliPositionalArg, CliSubCommand, SettingsConfigDict, SettingsError
+from pydantic import BaseModel, Field
+from pydantic_settings import CliPositionalArg, CliSubCommand, SettingsConfigDict
 from tokenizers import Tokenizer
 
+from training.baselines.kneser_ney import KneserNey
 from training.checkpoint import CHECKPOINT_FILE, load_network
+from training.command_line import CommandLineProgram, run_program
 from training.compare import Compare
 from training.cooccurrence import Embed
 from training.corpus import Split, corpus_vocabulary, prepare_corpus
 from training.errors import TrainingError
 from training.evaluate import (
     Evaluation,
-    Scorer,
+    Measurable,
     artifact_scorer,
     evaluate,
     measurable_reviews,
     measurable_split,
     network_scorer,
 )
-from training.export import export, load_artifact
+from training.evaluation_tables import MODEL, evaluation_tables
+from training.export import add_evaluation, export, load_artifact, read_metrics, script
 from training.fit import Fit, fit
+from training.full_evaluation import Amounts, evaluate_fully
+from training.language_model import LanguageModel
+from training.network import Network
 from training.options import CorpusFolder, FitOptions, RunFolder
 from training.parallel import joined, launched
 from training.reviews import ReadingSummary, read_reviews
 from training.vocabulary import MINIMUM_SIZE
-
-NO_DEFAULT = "default_factory_not_called"
-"""What pydantic says of an option whose default depends on others, when one of those is the problem."""
 
 
 class PrepareOptions(CorpusFolder):
@@ -77,6 +80,14 @@ class Evaluate(CorpusFolder, RunFolder):
     split: str = Field("test", pattern="^(train|valid|test)$", description="split of the corpus: train, valid or test")
     hide_ratings: bool = Field(False, description="do not tell the model how many stars a review gave")
     json_file: Path | None = Field(None, description="write the figures to this file, too")
+    full: bool = Field(
+        False,
+        description="measure by rating, next words, keystroke savings, calibration, memorisation and diversity, too; "
+        "with --artifact the figures go into its metrics.json and model card",
+    )
+    reviews: int = Field(300, ge=1, description="with --full: predict the next words of so many reviews")
+    generated: int = Field(1000, ge=2, description="with --full: write so many reviews")
+    baseline: Path | None = Field(None, description="with --full: an n-gram model to predict the same next words")
 
     def cli_cmd(self) -> None:
         _evaluate(self)
@@ -97,6 +108,19 @@ class Export(ExportOptions):
         _export(self)
 
 
+class Report(BaseModel):
+    """Draw an artifact's figures: training curve, reliability, ranks and comparison, as PNG files."""
+
+    artifact: Path = Field(Path("model"), description="folder of the artifact, whose metrics.json has the figures")
+    destination: Path = Field(Path("docs/figures"), description="folder that the pictures are written to")
+
+    def cli_cmd(self) -> None:
+        from training.report import report  # noqa: PLC0415 - half a second, which the other commands need not wait
+
+        for path in report(self.artifact, self.destination):
+            print(f"Wrote {path}")
+
+
 class All(PrepareOptions, TrainOptions, ExportOptions):
     """prepare, train, evaluate and export, one after the other."""
 
@@ -109,33 +133,19 @@ class All(PrepareOptions, TrainOptions, ExportOptions):
         _export(self)
 
 
-class CommandLine(BaseSettings):
+class CommandLine(CommandLineProgram):
     """Trains the language model of reviews: files of reviews in, the artifact that the service loads out."""
 
-    model_config = SettingsConfigDict(
-        cli_prog_name="python -m training",
-        cli_kebab_case=True,
-        cli_implicit_flags=True,
-        cli_hide_none_type=True,
-        cli_avoid_json=True,
-    )
+    model_config = SettingsConfigDict(cli_prog_name="python -m training")
 
     prepare: CliSubCommand[Prepare] = Field(description="files of reviews → vocabulary and tokenised corpus")
     train: CliSubCommand[Train] = Field(description="corpus → trained network; --resume goes on")
     embed: CliSubCommand[Embed] = Field(description="corpus → embeddings that training may start from")
-    evaluate: CliSubCommand[Evaluate] = Field(description="perplexity and bits per character on any reviews")
+    evaluate: CliSubCommand[Evaluate] = Field(description="perplexity and much else (--full) on any reviews")
     export: CliSubCommand[Export] = Field(description="trained network → int8 artifact that the service loads")
+    report: CliSubCommand[Report] = Field(description="an artifact's figures → pictures")
     compare: CliSubCommand[Compare] = Field(description="every option, tried on the same short budget")
     all: CliSubCommand[All] = Field(description="prepare, train, evaluate and export, one after the other")
-
-    @classmethod
-    def settings_customise_sources(  # type: ignore[override]
-        cls, settings_cls: Any, init_settings: Any, **others: Any
-    ) -> tuple[Any, ...]:
-        return (init_settings,)  # options come from the command line alone, never from the environment
-
-    def cli_cmd(self) -> None:
-        CliApp.run_subcommand(self)
 
 
 def _prepare(options: PrepareOptions) -> None:
@@ -164,33 +174,64 @@ def _train(options: TrainOptions) -> None:
 
 
 def _evaluate(options: Evaluate) -> None:
-    scorer, tokenizer = _scorer(options)
-    rated = not options.hide_ratings
+    model, tokenizer = _model(options)
     summary = ReadingSummary()
-    if options.files:
-        reviews = (review for path in options.files for review in read_reviews(path, summary, progress=False))
-        measured, total = measurable_reviews(reviews, tokenizer, rated), None
+    measured, total = _measured(options, tokenizer, summary)
+    if options.full:
+        figures = _evaluate_fully(options, model, tokenizer, list(measured))
     else:
-        if corpus_vocabulary(options.corpus).to_str() != tokenizer.to_str():
-            raise TrainingError(f"{options.corpus} was prepared with another vocabulary than {options.artifact} has.")
-        split = Split(options.corpus, options.split)
-        measured, total = measurable_split(split, tokenizer, rated), len(split)
-    evaluation = evaluate(scorer, measured, total, "evaluating")
-    _show(evaluation)
+        scorer = network_scorer(model) if isinstance(model, Network) else artifact_scorer(model)
+        evaluation = evaluate(scorer, measured, total, "evaluating")
+        _show(evaluation)
+        figures = evaluation.as_dict()
     _show_skipped(summary.skipped, summary.shown)
     if options.json_file:
-        options.json_file.write_text(json.dumps(evaluation.as_dict(), indent=2) + "\n")
+        options.json_file.write_text(json.dumps(figures, indent=2) + "\n")
 
 
-def _scorer(options: Evaluate) -> tuple[Scorer, Tokenizer]:
+def _measured(
+    options: Evaluate, tokenizer: Tokenizer, summary: ReadingSummary
+) -> tuple[Iterable[Measurable], int | None]:
+    """The reviews to measure, and their number where it is known."""
+    rated = options.full or not options.hide_ratings  # the full evaluation hides them where it must not know them
+    if options.files:
+        reviews = (review for path in options.files for review in read_reviews(path, summary, progress=False))
+        return measurable_reviews(reviews, tokenizer, rated), None
+    if corpus_vocabulary(options.corpus).to_str() != tokenizer.to_str():
+        raise TrainingError(f"{options.corpus} was prepared with another vocabulary than {options.artifact} has.")
+    split = Split(options.corpus, options.split)
+    return measurable_split(split, tokenizer, rated), len(split)
+
+
+def _evaluate_fully(
+    options: Evaluate, model: Network | torch.jit.ScriptModule, tokenizer: Tokenizer, reviews: list[Measurable]
+) -> dict[str, Any]:
     if options.artifact:
-        module, tokenizer = load_artifact(options.artifact)
-        return artifact_scorer(module), tokenizer
+        read_metrics(options.artifact)  # fail now rather than when all is measured
+    served: Any = script(model) if isinstance(model, Network) else model
+    models: dict[str, LanguageModel] = {MODEL: served}
+    if options.baseline:
+        baseline = KneserNey.load(options.baseline)
+        models[f"Kneser–Ney {baseline.order}-gram"] = baseline
+    training, amounts = Split(options.corpus, "train"), Amounts(options.reviews, options.generated)
+    figures = evaluate_fully(models, tokenizer, reviews, training, amounts, rated=not options.hide_ratings)
+    source = ", ".join(path.name for path in options.files) or f"the {options.split} reviews"
+    figures = {"measured_on": source, **figures}
+    print(evaluation_tables(figures))
+    if options.artifact:
+        add_evaluation(options.artifact, figures)
+        print(f"\nWrote the figures and the model card to {options.artifact}/")
+    return figures
+
+
+def _model(options: Evaluate) -> tuple[Network | torch.jit.ScriptModule, Tokenizer]:
+    if options.artifact:
+        return load_artifact(options.artifact)
     network, _ = load_network(options.run / CHECKPOINT_FILE)
     tokenizer = corpus_vocabulary(options.corpus)
     if tokenizer.get_vocab_size() != network.vocabulary_size:
         raise TrainingError(f"{options.run} was trained on another vocabulary than {options.corpus} holds.")
-    return network_scorer(network), tokenizer
+    return network, tokenizer
 
 
 def _show_skipped(skipped: Mapping[str, int], first: list[str]) -> None:
@@ -221,29 +262,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs one command; whatever a user can put right ends in one sentence and status 1."""
     if "OMP_NUM_THREADS" not in os.environ:  # torch heeds it; by itself it takes a thread per core
         torch.set_num_threads(os.cpu_count() or 1)
-    try:
-        CliApp.run(CommandLine, cli_args=arguments)
-    except TrainingError as error:
-        return _fail(str(error))
-    except ValidationError as error:
-        return _fail("; ".join(_sentence(problem) for problem in error.errors() if problem["type"] != NO_DEFAULT))
-    except SettingsError as error:
-        return _fail(str(error))
-    except OSError as error:
-        return _fail(f"{error.filename or 'A file'}: {error.strerror}; check the path, its permissions and the disk.")
-    except KeyboardInterrupt:
-        return _fail("Stopped; `train --resume` goes on from the last checkpoint.")
-    return 0
-
-
-def _sentence(problem: Any) -> str:
-    option = "--" + str(problem["loc"][-1]).replace("_", "-") if problem["loc"] else "the command"
-    return f"{option}: {problem['msg']}"
-
-
-def _fail(sentence: str) -> int:
-    print(f"error: {sentence}", file=sys.stderr)
-    return 1
+    return run_program(CommandLine, arguments, "Stopped; `train --resume` goes on from the last checkpoint.")
 
 
 if __name__ == "__main__":

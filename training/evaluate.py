@@ -105,16 +105,21 @@ def evaluate(scorer: Scorer, reviews: Iterable[Measurable], total: int | None = 
     reviews = iter(reviews)
     with tqdm(total=total, unit="review", desc=label, disable=None if label else True) as bar:
         while chunk := list(itertools.islice(reviews, CHUNK)):
-            for padded, lengths in _batches(chunk):
-                log_probabilities = scorer(padded, lengths).double()
-                counted = torch.arange(log_probabilities.shape[1]) < (lengths - 1)[:, None]
-                log_probability += float(log_probabilities[counted].sum())
+            for padded, lengths in batches(chunk):
+                log_probability += float(total_log_probabilities(scorer, padded, lengths).sum())
                 bar.update(len(lengths))
             count += len(chunk)
             words += sum(review.words for review in chunk)
             tokens += sum(len(review.tokens) - 2 for review in chunk)
             characters += sum(review.characters for review in chunk)
     return Evaluation(count, words, tokens, characters, log_probability)
+
+
+def total_log_probabilities(scorer: Scorer, tokens: Tensor, lengths: Tensor) -> Tensor:
+    """The natural log-probability of each review and its end mark, `[B]` float64, given its opening."""
+    scores = scorer(tokens, lengths).double()
+    padding = torch.arange(scores.shape[1]) >= (lengths - 1)[:, None]
+    return scores.masked_fill(padding, 0.0).sum(dim=1)
 
 
 def network_scorer(network: Network) -> Scorer:
@@ -146,11 +151,11 @@ def artifact_scorer(module: torch.jit.ScriptModule) -> Scorer:
     return score
 
 
-def _batches(reviews: list[Measurable]) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(reviews: list[Measurable], size: int = BATCH) -> Iterator[tuple[Tensor, Tensor]]:
     """Yields `tokens [B, T]` and `lengths [B]` of reviews of like length."""
     ordered = sorted((review.tokens for review in reviews), key=len)
-    for start in range(0, len(ordered), BATCH):
-        rows = [torch.from_numpy(row) for row in ordered[start : start + BATCH]]
+    for start in range(0, len(ordered), size):
+        rows = [torch.from_numpy(row) for row in ordered[start : start + size]]
         yield (
             torch.nn.utils.rnn.pad_sequence(rows, batch_first=True),
             torch.tensor([len(row) for row in rows]),

@@ -68,9 +68,26 @@ def export(checkpoint: Path, corpus: Path, destination: Path, about_data: str, r
     destination.mkdir(parents=True, exist_ok=True)
     _replace(destination / MODEL_FILE, lambda path: module.save(str(path), _extra_files=extra_files))
     _replace(destination / VOCABULARY_FILE, lambda path: path.write_bytes(vocabulary))
-    _replace(destination / METRICS_FILE, lambda path: path.write_text(json.dumps(metrics, indent=2) + "\n"))
-    _replace(destination / CARD_FILE, lambda path: path.write_text(model_card(metrics)))
+    _write_metrics(destination, metrics)
     return metrics
+
+
+def add_evaluation(directory: Path, evaluation: dict[str, Any]) -> None:
+    """Puts what `evaluate --full` measured into an artifact's `metrics.json` and model card, in place of what was."""
+    _write_metrics(directory, {**read_metrics(directory), "evaluation": evaluation})
+
+
+def read_metrics(directory: Path) -> dict[str, Any]:
+    try:
+        metrics: dict[str, Any] = json.loads((directory / METRICS_FILE).read_text())
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{directory} holds no {METRICS_FILE} that can be read ({error}); export there.") from error
+    return metrics
+
+
+def _write_metrics(directory: Path, metrics: dict[str, Any]) -> None:
+    _replace(directory / METRICS_FILE, lambda path: path.write_text(json.dumps(metrics, indent=2) + "\n"))
+    _replace(directory / CARD_FILE, lambda path: path.write_text(model_card(metrics)))
 
 
 def script(network: Network) -> torch.jit.ScriptModule:

@@ -5,6 +5,7 @@ After Mitchell et al. 2019, "Model Cards for Model Reporting". Every figure come
 
 from typing import Any
 
+from training.evaluation_tables import evaluation_tables
 from training.optimizers import METHODS
 
 CARD = """\
@@ -37,7 +38,7 @@ reviews were measured once.
 |---|---|---|---|---|---|---|
 {rows}
 
-`python -m training evaluate --artifact model test.jsonl` measures the artifact again on a file of reviews.
+`python -m training evaluate --artifact model test.jsonl` measures the artifact again on a file of reviews{more}
 
 ## Not to be used for
 
@@ -74,7 +75,15 @@ def model_card(metrics: dict[str, Any]) -> str:
         options=f"{METHODS[training['optimizer']].title} at {training['learning_rate']:g} falling to zero, "
         f"{training['lanes']} × {training['steps']} tokens an update",
         rows="\n".join(_row(split, quality) for split, quality in metrics["quality"].items()),
+        more=_more(metrics["evaluation"]) if "evaluation" in metrics else ".",
     )
+
+
+def _more(evaluation: dict[str, Any]) -> str:
+    return f""";
+with `--full` it measures what follows, here on {evaluation["measured_on"]}.
+
+{evaluation_tables(evaluation)}"""
 
 
 def _row(split: str, quality: dict[str, Any]) -> str:

@@ -83,7 +83,7 @@ def test_options_are_measured_once_and_shown(
     first = results_in(tmp_path)
     assert set(first) == set(CHOSEN)
     for name, result in first.items():
-        assert 100 < result["perplexity_per_token"] < 1000  # they have hardly begun
+        assert 100 < result["perplexity_per_token"] < 800  # of 700 tokens
         assert result["tokens"] == 4 * 32 * 48
         row = f"| {result['perplexity_per_token']:.1f} | {result['bits_per_character']:.3f} | {result['tokens']:,} |"
         assert re.search(rf"^\| {name} \|.* {re.escape(row)}$", (tmp_path / "OPTIONS.md").read_text(), re.MULTILINE)

@@ -13,7 +13,7 @@ from training.corpus import Split
 from training.errors import TrainingError
 from training.fit import Fit
 
-V = 500
+V = 700
 
 
 def test_meetings_are_counted_within_a_review_and_by_distance(corpus: Path) -> None:

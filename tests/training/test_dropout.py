@@ -123,7 +123,7 @@ def test_each_place_has_its_own_share(place: str) -> None:
 def test_the_old_option_drops_what_it_always_did(corpus: Path) -> None:
     """As `nn.Dropout` draws: first the n-grams' features, then the embeddings, then what each layer gives."""
     shape = NetworkOptions(hidden=32, embedding=16, layers=2, dropout=0.5, ngrams=20, ngram_size=4)
-    network = Network(shape, vocabulary_size=500)
+    network = Network(shape, vocabulary_size=700)
     tokens = next(iter(ReviewStreams(Split(corpus, "train"), BATCH, STEPS, 0.3, seed=1))).inputs
     torch.manual_seed(2)
     projected, _ = network(tokens, network.initial_state(BATCH))

@@ -152,6 +152,11 @@ class KneserNey:
         self.unigrams, self.levels, self.discounts = unigrams, levels, discounts
         self.state_size = len(levels)
 
+    @property
+    def order(self) -> int:
+        """Tokens in the longest n-gram."""
+        return len(self.discounts)
+
     @classmethod
     def estimate(cls, tokens: Integers, order: int, vocabulary_size: int) -> Self:
         """Estimates the model from `tokens [T]`, as `count_ngrams` takes them."""

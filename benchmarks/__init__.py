@@ -1,0 +1,1 @@
+"""This project beside what people would use instead: one command, one table."""

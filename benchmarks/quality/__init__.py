@@ -1,0 +1,1 @@
+"""Language models that people would use instead, trained on the same data, vocabulary and minutes."""
