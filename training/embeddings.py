@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from training.errors import TrainingError
-from training.vocabulary import WORD_END
+from training.vocabulary import SPECIAL_TOKENS, WORD_END
 
 Vector = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -32,7 +32,7 @@ def fill_embedding(embedding: Tensor, path: Path, tokenizer: Tokenizer) -> int:
     names = [str(tokenizer.id_to_token(token)) for token in range(len(embedding))]
     words = [_plain_words(tokenizer, token) if name.endswith(WORD_END) else [] for token, name in enumerate(names)]
     found = _read(path, {*names, *(word for plain in words for word in plain)}, embedding.shape[1])
-    if any(word.endswith(WORD_END) for word in found):
+    if any(word.endswith(WORD_END) or word in SPECIAL_TOKENS for word in found):
         words = [[name] for name in names]
     known = [(token, next((word for word in plain if word in found), None)) for token, plain in enumerate(words)]
     tokens = [token for token, word in known if word is not None]
