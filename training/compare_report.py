@@ -26,7 +26,9 @@ product. {caution}
 {rows}
 """
 CAUTION = """A short run favours what learns fast: regularisation, which only pays once a network begins to know its
-training reviews by heart, looks worse here than it is, and so does whatever makes an update more expensive."""
+training reviews by heart, looks worse here than it is, and so does whatever makes an update more expensive. Every
+optimiser has its default learning rate; that of Adam and AdamW is meant for long runs, and a short one would rather
+have twice as much."""
 
 
 def write_document(path: Path, figure: Path, settings: dict[str, Any], results: dict[str, dict[str, Any]]) -> None:
@@ -89,7 +91,7 @@ def draw(path: Path, results: dict[str, dict[str, Any]]) -> None:
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 6)))
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.margins(x=0.12)
+    axes.margins(x=0.12, y=0.02)
     axes.set_xlabel("validation perplexity per token (less is better)")
     axes.grid(axis="x", color="0.92")
     axes.spines[["top", "right", "left"]].set_visible(False)

@@ -1,8 +1,9 @@
 """Embeddings that were learnt elsewhere, read into a network's own before it is trained.
 
 Two formats: an .npz of `words [N]` and `vectors [N, E]`, and the text format of word2vec and GloVe, `word v1 … vE` a
-line, with or without a first line `N E`. A token takes the vector of its spelling in the vocabulary's file, or else of
-its text without the space before it, or else of that in lower case; one that has none keeps its random vector.
+line, with or without a first line `N E`. Where the words are the names of the vocabulary's own tokens, each token takes
+the vector of its name; where they are plain words, each token that ends a word takes that of its text without the space
+before it, or else of that in lower case. A token that has none keeps its random vector.
 """
 
 from collections.abc import Container, Iterator
@@ -16,6 +17,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from training.errors import TrainingError
+from training.vocabulary import WORD_END
 
 Vector = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -27,9 +29,12 @@ def fill_embedding(embedding: Tensor, path: Path, tokenizer: Tokenizer) -> int:
     All are multiplied by one number that gives them the spread of the random ones, E^-½: the softmax shares this matrix
     and expects that size.
     """
-    spellings = [_spellings(tokenizer, token) for token in range(len(embedding))]
-    found = _read(path, {word for words in spellings for word in words}, embedding.shape[1])
-    known = [(token, next((word for word in words if word in found), None)) for token, words in enumerate(spellings)]
+    names = [str(tokenizer.id_to_token(token)) for token in range(len(embedding))]
+    words = [_plain_words(tokenizer, token) if name.endswith(WORD_END) else [] for token, name in enumerate(names)]
+    found = _read(path, {*names, *(word for plain in words for word in plain)}, embedding.shape[1])
+    if any(word.endswith(WORD_END) for word in found):
+        words = [[name] for name in names]
+    known = [(token, next((word for word in plain if word in found), None)) for token, plain in enumerate(words)]
     tokens = [token for token, word in known if word is not None]
     if not tokens:
         raise TrainingError(f"{path} has a vector for none of the vocabulary's words; check its language and format.")
@@ -41,9 +46,9 @@ def fill_embedding(embedding: Tensor, path: Path, tokenizer: Tokenizer) -> int:
     return len(tokens)
 
 
-def _spellings(tokenizer: Tokenizer, token: int) -> list[str]:
+def _plain_words(tokenizer: Tokenizer, token: int) -> list[str]:
     text = tokenizer.decode([token]).strip()
-    return [str(tokenizer.id_to_token(token)), *([text, text.lower()] if text else [])]
+    return [text, text.lower()] if text else []
 
 
 def _read(path: Path, wanted: Container[str], size: int) -> dict[str, Vector]:

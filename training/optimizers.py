@@ -52,21 +52,21 @@ METHODS: dict[OptimizerName, Method] = {
         title="AdaGrad",
         formula="s ← s + g²; θ ← θ - αg / (√s + ε)",
         source="Duchi, Hazan & Singer 2011",
-        learning_rate=0.05,
+        learning_rate=0.1,
         make=lambda weights, rate, decay: Adagrad(weights, lr=rate, fused=True),
     ),
     "rmsprop": Method(
         title="RMSprop",
         formula="s ← ρs + (1 - ρ)g²; θ ← θ - αg / (√s + ε); ρ = 0.99",
         source="Tieleman & Hinton 2012",
-        learning_rate=2e-3,
+        learning_rate=3e-3,
         make=lambda weights, rate, decay: RMSprop(weights, lr=rate, alpha=0.99),
     ),
     "adadelta": Method(
         title="AdaDelta",
         formula="s ← ρs + (1 - ρ)g²; d = g √(u + ε) / √(s + ε); u ← ρu + (1 - ρ)d²; θ ← θ - αd; ρ = 0.9",
         source="Zeiler 2012",
-        learning_rate=2.0,
+        learning_rate=20.0,
         make=lambda weights, rate, decay: Adadelta(weights, lr=rate, rho=0.9),
     ),
     "adam": Method(
@@ -88,7 +88,7 @@ METHODS: dict[OptimizerName, Method] = {
         formula="m ← μm + (1 - μ)g; USVᵀ = (1 - μ)g + μm; θ ← θ - αλθ - 0.2 α √max(n, k) UVᵀ for a matrix θ [n, k], "
         "UVᵀ by 5 Newton–Schulz steps; μ = 0.95; AdamW for the embedding and all vectors",
         source="Jordan et al. 2024; its scale: Liu et al. 2025",
-        learning_rate=5e-3,
+        learning_rate=1e-2,
         # This scale gives the update the size that AdamW's has, so that one learning rate serves both.
         make=lambda weights, rate, decay: Muon(weights, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
     ),

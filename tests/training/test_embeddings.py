@@ -11,8 +11,8 @@ from training.embeddings import fill_embedding
 from training.errors import TrainingError
 from training.fit import Fit
 
-WORDS = {"the": [1.0, 2.0, -1.0], "Went": [0.0, 3.0, 1.0], "Ġgreat</w>": [2.0, -2.0, 2.0], "great": [9.0, 9.0, 9.0]}
-"""Three words: one in lower case alone, one with its capital, one as the vocabulary spells it."""
+WORDS = {"the": [1.0, 2.0, -1.0], "Went": [0.0, 3.0, 1.0], "went": [2.0, -2.0, 2.0], "great": [9.0, 9.0, 9.0]}
+"""Plain words, one of them with and without its capital."""
 
 
 def as_text(path: Path, header: str = "") -> Path:
@@ -43,7 +43,7 @@ def test_tokens_take_the_vectors_of_their_spelling(tokenizer: Tokenizer, tmp_pat
     filled = (embedding != 7.0).any(dim=1)
     assert int(filled.sum()) == known
     directions = torch.nn.functional.normalize(embedding)
-    words = {"Ġthe</w>": "the", "The</w>": "the", "ĠThe</w>": "the", "Went</w>": "Went", "Ġgreat</w>": "Ġgreat</w>"}
+    words = {"Ġthe</w>": "the", "The</w>": "the", "ĠThe</w>": "the", "Went</w>": "Went", "Ġgreat</w>": "great"}
     for spelling, word in words.items():
         expected = torch.nn.functional.normalize(torch.tensor(WORDS[word]), dim=0)
         torch.testing.assert_close(directions[token(tokenizer, spelling)], expected)
@@ -51,6 +51,24 @@ def test_tokens_take_the_vectors_of_their_spelling(tokenizer: Tokenizer, tmp_pat
     lengths = embedding.norm(dim=1)
     ratio = lengths[token(tokenizer, "Went</w>")] / lengths[token(tokenizer, "Ġthe</w>")]
     assert float(ratio) == pytest.approx((10 / 6) ** 0.5)  # one factor for all of them
+
+
+def test_a_token_that_no_word_ends_with_takes_the_vector_of_no_word(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    pieces = [name for name in tokenizer.get_vocab() if name.isalpha() and f"{name}</w>" in tokenizer.get_vocab()]
+    assert len(pieces) > 20
+    embedding = torch.full((700, 3), 7.0)
+    fill_embedding(embedding, as_npz(tmp_path / "vectors.npz", pieces, np.ones((len(pieces), 3))), tokenizer)
+    for piece in pieces:
+        assert (embedding[token(tokenizer, piece)] == 7.0).all()
+
+
+def test_names_of_tokens_are_taken_by_their_tokens_alone(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    names = ["Ġgreat</w>", "the", "<end>"]
+    embedding = torch.full((700, 3), 7.0)
+    fill_embedding(embedding, as_npz(tmp_path / "vectors.npz", names, np.ones((3, 3))), tokenizer)
+    filled = {tokenizer.id_to_token(row) for row in (embedding != 7.0).any(dim=1).nonzero()[:, 0].tolist()}
+    assert filled == {name for name in names if tokenizer.token_to_id(name) is not None}
+    assert {"Ġgreat</w>", "<end>"} <= filled
 
 
 def test_a_run_starts_from_them_and_a_resumed_one_needs_no_file(corpus: Path, tmp_path: Path) -> None:
