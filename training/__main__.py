@@ -86,7 +86,7 @@ class Evaluate(CorpusFolder, RunFolder):
         description="measure by rating, next words, keystroke savings, calibration, memorisation and diversity, too; "
         "with --artifact the figures go into its metrics.json and model card",
     )
-    reviews: int = Field(300, ge=1, description="with --full: predict the next words of so many reviews")
+    reviews: int = Field(500, ge=1, description="with --full: predict the next words of so many reviews")
     generated: int = Field(1000, ge=2, description="with --full: write so many reviews")
     baseline: Path | None = Field(None, description="with --full: an n-gram model to predict the same next words")
 
