@@ -37,6 +37,7 @@ from training.network import Network
 from training.options import CorpusFolder, FitOptions, RunFolder
 from training.parallel import joined, launched
 from training.reviews import ReadingSummary, read_reviews
+from training.spelling import Spelling
 from training.vocabulary import MINIMUM_SIZE
 
 
@@ -85,7 +86,7 @@ class Evaluate(CorpusFolder, RunFolder):
         description="measure by rating, next words, keystroke savings, calibration, memorisation and diversity, too; "
         "with --artifact the figures go into its metrics.json and model card",
     )
-    reviews: int = Field(300, ge=1, description="with --full: predict the next words of so many reviews")
+    reviews: int = Field(500, ge=1, description="with --full: predict the next words of so many reviews")
     generated: int = Field(1000, ge=2, description="with --full: write so many reviews")
     baseline: Path | None = Field(None, description="with --full: an n-gram model to predict the same next words")
 
@@ -207,7 +208,8 @@ def _evaluate_fully(
     options: Evaluate, model: Network | torch.jit.ScriptModule, tokenizer: Tokenizer, reviews: list[Measurable]
 ) -> dict[str, Any]:
     if options.artifact:
-        read_metrics(options.artifact)  # fail now rather than when all is measured
+        read_metrics(options.artifact)  # fail now rather than when all is measured, as in the next line
+    Spelling(tokenizer)
     served: Any = script(model) if isinstance(model, Network) else model
     models: dict[str, LanguageModel] = {MODEL: served}
     if options.baseline:

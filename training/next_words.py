@@ -25,8 +25,10 @@ POOL = 48
 """Searches that go on side by side."""
 ROWS = 32
 """Spellings that are extended in one step: more rows of logits than fit a processor's cache take longer each."""
-MOST = 200
-"""Spellings that one search extends at most; only words of a probability such as exp(-30) need as many."""
+SORTED = 32
+"""Extensions of a spelling that are sorted at first."""
+MOST = 500
+"""Spellings that one search looks at; only words of a probability such as exp(-30) need as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class _Fork:
         self.node, self.extended = node, extended
         self.text = node.text
         self.taken: set[int] = set()
+        self._sorted: dict[int, list[tuple[float, int]]] = {}
 
     def may_become(self, typed: bytes, floor: float) -> bool:
         """Whether this may go on to a word that begins with `typed` and is more probable than `floor`."""
@@ -69,16 +72,24 @@ class _Fork:
             return self.node.log_probability + self.extended.going_on > floor
         return typed.startswith(self.text)
 
-    def likeliest(self, tokens: Tensor, floor: float, most: int) -> Iterator[tuple[float, int, "_Fork"]]:
-        """The most probable of these extensions above `floor`, a log-probability, that nobody took."""
-        scores = self.extended.log_probabilities[tokens]
-        best = torch.topk(scores, min(most + len(self.taken), len(scores)))
-        for score, place in zip(best.values.tolist(), best.indices.tolist(), strict=True):
-            probable = self.node.log_probability + score
-            if probable <= floor:
+    def likeliest(self, tokens: Tensor, floor: float) -> Iterator[tuple[float, int, "_Fork"]]:
+        """Those of these extensions above `floor`, a log-probability, that nobody took; the most probable first."""
+        for score, token in self._ranked(tokens):
+            if (probable := self.node.log_probability + score) <= floor:
                 return
-            if (token := int(tokens[place])) not in self.taken:
+            if token not in self.taken:
                 yield probable, token, self
+
+    def _ranked(self, tokens: Tensor) -> Iterator[tuple[float, int]]:
+        """All of them, the most probable first; only as many are sorted as somebody takes."""
+        known = self._sorted.setdefault(id(tokens), [])  # there is one tensor of each set
+        yield from known
+        while len(known) < len(tokens):
+            scores = self.extended.log_probabilities[tokens]
+            best = torch.topk(scores, min(SORTED + 4 * len(known), len(tokens)))
+            new = list(zip(best.values.tolist(), tokens[best.indices].tolist(), strict=True))[len(known) :]
+            known += new
+            yield from new
 
 
 class WordSearch:
@@ -88,25 +99,27 @@ class WordSearch:
         self._spelling = spelling
         root = Node(0.0, (), b"", state)
         self._forks = [_Fork(root, Extended(log_probabilities, state))]
+        self._looked_at = 0
         self.found: dict[bytes, float] = {}
         """Log-probabilities of the words found so far, each with the space before it."""
 
     def best(self, spaced: bool | None) -> Task[tuple[bytes, float]]:
         """Finds the most probable word and its log-probability; `spaced` as in `Spelling.beginnings`."""
+        typed = b" " if spaced else b""
         while True:
-            agreeing = ((score, word) for word, score in self.found.items() if _agrees(word, b"", spaced))
+            agreeing = ((score, word) for word, score in self.found.items() if _agrees(word, typed, spaced))
             score, word = max(agreeing, default=(-math.inf, b""))
-            if self._find(b"", spaced, score, most=1):
+            if self._find(typed, spaced, score, most=1):
                 continue
-            if not (nodes := self._likeliest(b"", spaced, score, most=2, last=False)):
+            if not (nodes := self._likeliest(typed, spaced, score, most=2, last=False)):
                 return word, score
             yield from self._extend(nodes)
 
     def before(self, word: bytes, score: float, typed: bytes, limit: int) -> Task[int]:
         """Counts the words before `word`, of log-probability `score`, that begin with `typed` as it does; to `limit`.
 
-        Whether a space stands before the word is known, also where nothing of it is typed. A search that has extended
-        MOST spellings gives up and answers `limit`: what is measured may be worse than the truth, never better.
+        Whether a space stands before the word is known, also where nothing of it is typed. A search that has looked
+        at MOST spellings gives up and answers `limit`: what is measured may be worse than the truth, never better.
         """
         spaced = word.startswith(b" ")
         while True:
@@ -115,7 +128,7 @@ class WordSearch:
                 for other, own in self.found.items()
                 if own > score and other != word and _agrees(other, typed, spaced)
             )
-            if count >= limit or len(self._forks) > MOST:
+            if count >= limit or self._looked_at > MOST:
                 return limit
             if self._find(typed, spaced, score, limit - count):
                 continue
@@ -132,11 +145,12 @@ class WordSearch:
     def _likeliest(self, typed: bytes, spaced: bool | None, floor: float, most: int, last: bool) -> list[Node]:
         """Takes the most probable spellings above `floor` that agree with `typed`: whole ones if `last`, or others."""
         candidates = (
-            fork.likeliest(self._tokens_after(fork.text, typed, spaced, last), floor, most)
+            itertools.islice(fork.likeliest(self._tokens_after(fork.text, typed, spaced, last), floor), most)
             for fork in self._forks
             if fork.may_become(typed, floor)
         )
         best = heapq.nlargest(most, itertools.chain.from_iterable(candidates), key=lambda entry: entry[0])
+        self._looked_at += len(best)
         return [self._take(*entry) for entry in best]
 
     def _tokens_after(self, text: bytes, typed: bytes, spaced: bool | None, last: bool) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from training.errors import TrainingError
 from training.vocabulary import END, WORD_END
 
 APOSTROPHES = "'’"
@@ -27,6 +28,8 @@ class Spelling:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self.token_bytes, self._ends = token_bytes(tokenizer), ends_part(tokenizer)
+        if not any(self._ends):
+            raise TrainingError("The vocabulary does not mark where words end; `prepare` the reviews and train again.")
         self._begins = frozenset(token for token, text in enumerate(self.token_bytes) if begins_word(text))
         self._continues = frozenset(token for token, text in enumerate(self.token_bytes) if continues_word(text))
         self.continuing = _tensor(self._continues)

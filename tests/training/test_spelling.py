@@ -1,12 +1,13 @@
 from collections.abc import Iterable
 
 import pytest
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models
 from torch import Tensor
 
 from app import spelling as served
 from app.language_model import Vocabulary
 from app.ranking import TokenSet
+from training.errors import TrainingError
 from training.spelling import Spelling, ends_part, is_word, token_bytes
 from training.vocabulary import END, learn_vocabulary
 
@@ -89,3 +90,9 @@ def test_a_word_with_an_apostrophe_of_its_own_is_hidden_until_that_is_typed(toke
     assert b"'" in {spelling.token_bytes[token] for token in tokens}
     assert spelling.hidden_until(tokens) == len(" Q'")
     assert spelling.hidden_until(tokenizer.encode(" was").ids) == 0
+
+
+def test_a_vocabulary_that_does_not_mark_where_words_end_is_refused() -> None:
+    unmarked = Tokenizer(models.BPE(vocab={letter: number for number, letter in enumerate("abcdefghij")}, merges=[]))
+    with pytest.raises(TrainingError, match="does not mark where words end"):
+        Spelling(unmarked)
