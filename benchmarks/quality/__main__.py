@@ -10,20 +10,20 @@ import torch
 from pydantic import BaseModel, Field
 from pydantic_settings import CliSubCommand, SettingsConfigDict
 
+from benchmarks.quality.memory import keep_freed_memory
 from benchmarks.quality.own_models import estimate_kneser_ney, train_review_lm
 from benchmarks.quality.results import Trained, measure, read_results, table, write_result
 from benchmarks.quality.transformer_fit import TransformerOptions, train_transformer
 from benchmarks.quality.word_language_model import WordLanguageModelOptions, train_word_language_model
 from training.command_line import CommandLineProgram, run_program
-from training.options import FitOptions
+from training.options import CorpusFolder, FitOptions
 
 
 class ResultsFolder(BaseModel):
     results: Path = Field(Path("runs/quality"), description="folder of the results, one file for each model")
 
 
-class Comparison(ResultsFolder):
-    corpus: Path = Field(Path("corpus"), description="folder of the prepared corpus")
+class Comparison(ResultsFolder, CorpusFolder):
     threads: int = Field(os.cpu_count() or 1, ge=1, description="threads of torch")
     name: str | None = Field(
         None, pattern=r"^[\w.-]+$", description="name of the result, for one beside that of the command's own name"
@@ -32,6 +32,7 @@ class Comparison(ResultsFolder):
     def record(self, name: str, train: Callable[[], Trained]) -> None:
         """Trains and measures a model, writes the result as `name`, if no other was given, and shows it."""
         torch.set_num_threads(self.threads)
+        keep_freed_memory()
         result = measure(train(), self.corpus)
         path = write_result(self.results, self.name or name, result)
         print(table({self.name or name: result}))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from benchmarks.quality.results import Trained
 from training.baselines.kneser_ney import KneserNey, kneser_ney_scorer, token_stream
+from training.checkpoint import CHECKPOINT_FILE, load_network
 from training.corpus import Split, corpus_vocabulary
 from training.evaluate import network_scorer
 from training.fit import fit
@@ -16,13 +17,14 @@ ORDER = 5
 
 
 def train_review_lm(options: FitOptions, corpus: Path) -> Trained:
-    """Trains the network as `python -m training train` does."""
+    """Trains the network as `python -m training train` does, and takes what it saves."""
     with tempfile.TemporaryDirectory() as run:
         finished = fit(options, corpus, Path(run), resume=False, save_minutes=options.minutes or 5)
-    dense = sum(parameter.numel() for parameter in finished.dense)
-    everything = sum(parameter.numel() for parameter in finished.network.parameters())
-    scorer = network_scorer(finished.network)
-    return Trained(scorer, dense, everything - dense, finished.tokens, finished.seconds, options.model_dump())
+        network, _ = load_network(Path(run) / CHECKPOINT_FILE)
+    looked_up = sum(table.numel() for table in finished.tables)
+    parameters = sum(parameter.numel() for parameter in network.parameters()) - looked_up
+    scorer = network_scorer(network.to(finished.device))
+    return Trained(scorer, parameters, looked_up, finished.tokens, finished.seconds, options.model_dump(mode="json"))
 
 
 def estimate_kneser_ney(corpus: Path) -> Trained:

@@ -21,6 +21,7 @@ from benchmarks.quality.training_time import TrainingTime
 from training.corpus import Batch, ReviewStreams, Split, corpus_vocabulary
 from training.errors import TrainingError
 from training.evaluate import Scorer, evaluate, measurable_split
+from training.vocabulary import END
 
 VALIDATIONS = 10
 VALIDATION_REVIEWS = 500
@@ -107,14 +108,15 @@ class WordLanguageModelFit:
 
 
 def word_language_model_scorer(model: WordLanguageModel) -> Scorer:
-    """Scores reviews, each from the state that knows nothing."""
+    """Scores reviews, each after an end mark, as in the stream that the model was trained on."""
     device = model.decoder.weight.device
 
     @torch.inference_mode()
     def score(tokens: Tensor, lengths: Tensor) -> Tensor:
         model.eval()
         inputs, targets = tokens.to(device).t()[:-1], tokens.to(device).t()[1:]
-        outputs, _ = model(inputs, model.initial_state(len(tokens)))
+        _, state = model(torch.full_like(inputs[:1], END), model.initial_state(len(tokens)))
+        outputs, _ = model(inputs, state)
         return log_probabilities_of(targets, outputs, model.decoder.weight, model.decoder.bias).t().cpu()
 
     return score

@@ -19,6 +19,7 @@ from benchmarks.quality.word_language_model import (
 from training.corpus import Batch, ReviewStreams, Split, corpus_vocabulary
 from training.errors import TrainingError
 from training.evaluate import evaluate, measurable_split
+from training.vocabulary import END
 
 
 def options(**changes: Any) -> WordLanguageModelOptions:
@@ -82,7 +83,7 @@ def test_a_loss_that_is_no_number_ends_in_advice(train_split: Split, vocabulary_
         [fit.update(batch, math.inf) for batch in batches]
 
 
-def test_a_review_is_scored_token_by_token(corpus: Path, vocabulary_size: int) -> None:
+def test_a_review_is_scored_token_by_token_after_an_end_mark(corpus: Path, vocabulary_size: int) -> None:
     torch.manual_seed(1)
     model = WordLanguageModel(options(dropout=0.5), vocabulary_size)
     tokenizer = corpus_vocabulary(corpus)
@@ -92,7 +93,7 @@ def test_a_review_is_scored_token_by_token(corpus: Path, vocabulary_size: int) -
     expected = 0.0
     with torch.no_grad():
         for review in measured:
-            state = model.initial_state(1)
+            _, state = model(torch.tensor([[END]]), model.initial_state(1))
             for token, following in itertools.pairwise(review.tokens.tolist()):
                 output, state = model(torch.tensor([[token]]), state)
                 expected += float(model.decoder(output)[0, 0].log_softmax(0)[following])
