@@ -1,6 +1,5 @@
 """Runs the service: `python -m app`, set up by the REVIEW_LM_* variables of `app/settings.py`."""
 
-import ctypes
 import gc
 import logging
 import signal
@@ -17,18 +16,15 @@ import uvicorn  # noqa: E402
 
 from app.errors import StartupError  # noqa: E402
 from app.main import create_app  # noqa: E402
+from app.memory import keep_freed_memory  # noqa: E402
 from app.settings import Settings, read_settings  # noqa: E402
-
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""Of glibc's malloc.h."""
-KEPT_BYTES = 1 << 30
 
 logger = logging.getLogger(__name__)
 
 
 def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    _keep_freed_memory()
+    keep_freed_memory()
     try:
         settings = read_settings()
         app = create_app(settings)
@@ -53,16 +49,6 @@ def main() -> int:
     server = uvicorn.Server(config)
     server.run(sockets=[listener])
     return 0 if server.started else 1
-
-
-def _keep_freed_memory() -> None:
-    """Lets the next batch's logits take the memory of the last one's; a step of 64 rows then takes half as long.
-
-    glibc would return such large pieces to the kernel at once, and have each page of them brought in again.
-    """
-    if (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
-        mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)
-        mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -43,9 +43,6 @@ class StateCache:
         self._lock = threading.Lock()
         self.bytes = self.hits = self.misses = 0
 
-    def __len__(self) -> int:
-        return len(self._kept)
-
     def longest(self, opening: int, text: str) -> Kept | None:
         """Finds the longest beginning of `text` that is kept, all of it or one that ends at a seam."""
         with self._lock:

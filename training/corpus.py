@@ -58,6 +58,22 @@ class Split:
     def tokens_of(self, review: int) -> np.ndarray[Any, np.dtype[np.uint16]]:
         return self.tokens[self.offsets[review] : self.offsets[review + 1]]
 
+    def whole(
+        self, review: int, hidden_ratings: float, random: np.random.Generator
+    ) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """A review as it is trained on, `opening w1 … wn end`; a share `hidden_ratings` of them hide their rating."""
+        hidden = random.random() < hidden_ratings
+        opening = UNKNOWN_RATING if hidden else int(self.stars[review])
+        return np.concatenate([[opening], self.tokens_of(review), [END]]).astype(np.int64)
+
+    def target_counts(self, vocabulary_size: int) -> Tensor:
+        """How often each token is a target, `[V]`."""
+        counts = np.zeros(vocabulary_size, dtype=np.int64)
+        for start in range(0, len(self.tokens), 1 << 24):
+            counts += np.bincount(self.tokens[start : start + (1 << 24)], minlength=vocabulary_size)
+        counts[END] = len(self)
+        return torch.from_numpy(counts)
+
 
 def corpus_vocabulary(corpus: Path) -> Tokenizer:
     if not (corpus / VOCABULARY_FILE).is_file():
@@ -215,9 +231,7 @@ class ReviewStreams:
             self._shuffle()
         review = int(self._order[self._next])
         self._next += 1
-        hidden = self._random.random() < self.hidden_ratings
-        opening = UNKNOWN_RATING if hidden else int(self.split.stars[review])
-        return np.concatenate([[opening], self.split.tokens_of(review), [END]]).astype(np.int64)
+        return self.split.whole(review, self.hidden_ratings, self._random)
 
     def _take(self, lane: int, count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
         while len(self._left[lane]) < count:

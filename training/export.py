@@ -25,7 +25,7 @@ from training.run_log import LOG_FILE
 from training.vocabulary import END, UNKNOWN_RATING
 
 FORMAT_VERSION = 2
-"""Of the artifact; `app` refuses another. Raised when a method or a field of the description changes its meaning."""
+"""Of the artifact; `app` lists those it reads. Raised when a method or a field of it changes its meaning."""
 MODEL_FILE, METRICS_FILE, CARD_FILE = "language_model.pt", "metrics.json", "model_card.md"
 DESCRIPTION_FILE = "description.json"
 """The extra file inside the TorchScript archive that says what it is."""

@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -26,7 +25,6 @@ from training.options import FitOptions
 from training.parallel import ALONE, Ranks
 from training.run_log import RunLog
 from training.softmax import Loss, SampledSoftmax, full_softmax
-from training.vocabulary import END
 
 VALIDATED_REVIEWS = 500
 """So many are measured at each checkpoint but the last, which measures all."""
@@ -36,7 +34,7 @@ class Fit:
     """One training run: a network, its optimiser, and how far they have come."""
 
     def __init__(self, options: FitOptions, corpus: Path, ranks: Ranks = ALONE, *, fresh: bool = True) -> None:
-        """Begins a run, or what a checkpoint is then loaded into, which need not read `--embeddings` again.
+        """Begins a run, or what a checkpoint is then loaded into: for that no file is read, no n-gram counted.
 
         `ranks` says which of the processes that share the lanes this one is.
         """
@@ -57,7 +55,8 @@ class Fit:
             options.optimizer, self.dense, self.network.embedding, options.learning_rate, options.weight_decay
         )
         if self.network.ngrams is not None:
-            self.network.ngrams.fill(frequent_ngrams(self.train_split, self.vocabulary_size, options.ngrams))
+            if fresh:
+                self.network.ngrams.fill(frequent_ngrams(self.train_split, self.vocabulary_size, options.ngrams))
             torch.sparse.check_sparse_tensor_invariants.disable()  # the default, but Adagrad warns until it is said
             self.optimizers.append(torch.optim.Adagrad(self.tables, lr=options.table_rate))
         self.streams = ReviewStreams(
@@ -65,7 +64,7 @@ class Fit:
         )
         self.sampled_softmax = None
         if options.negatives:
-            counts = _target_counts(self.train_split, self.vocabulary_size)
+            counts = self.train_split.target_counts(self.vocabulary_size)
             self.sampled_softmax = SampledSoftmax(counts.to(self.device), options.negatives, options.seed)
         self.average = WeightAverage(self.dense, options.average) if options.average else None
         self.updates, self.tokens, self.seconds = 0, 0, 0.0
@@ -258,11 +257,3 @@ def _measured(training: Fit, reviews: int) -> dict[str, float]:
         "valid_reviews": min(reviews, len(training.valid_split)),
         "valid_bits_per_character": training.validate(reviews).bits_per_character,
     }
-
-
-def _target_counts(split: Split, vocabulary_size: int) -> Tensor:
-    counts = np.zeros(vocabulary_size, dtype=np.int64)
-    for start in range(0, len(split.tokens), 1 << 24):
-        counts += np.bincount(split.tokens[start : start + (1 << 24)], minlength=vocabulary_size)
-    counts[END] = len(split)
-    return torch.from_numpy(counts)

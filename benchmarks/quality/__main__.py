@@ -10,7 +10,7 @@ import torch
 from pydantic import BaseModel, Field
 from pydantic_settings import CliSubCommand, SettingsConfigDict
 
-from benchmarks.quality.memory import keep_freed_memory
+from app.memory import keep_freed_memory
 from benchmarks.quality.own_models import estimate_kneser_ney, train_review_lm
 from benchmarks.quality.results import Trained, measure, read_results, table, write_result
 from benchmarks.quality.transformer_fit import TransformerOptions, train_transformer

@@ -3,7 +3,6 @@
 import math
 from pathlib import Path
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -16,7 +15,6 @@ from benchmarks.quality.windows import WindowBatches
 from training.corpus import Split, corpus_vocabulary
 from training.errors import TrainingError
 from training.softmax import SampledSoftmax, full_softmax
-from training.vocabulary import END
 
 
 class TransformerOptions(TransformerShape):
@@ -42,10 +40,9 @@ class TransformerFit:
             self.network.parameters(), lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=options.weight_decay,
             fused=True,
         )  # fmt: skip
-        counts = np.bincount(train.tokens, minlength=vocabulary_size)
-        counts[END] = len(train)
+        counts = train.target_counts(vocabulary_size)
         self.loss = (
-            SampledSoftmax(torch.from_numpy(counts).to(self.device), options.negatives, options.seed)
+            SampledSoftmax(counts.to(self.device), options.negatives, options.seed)
             if options.negatives
             else full_softmax
         )

@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from training.corpus import Split
-from training.vocabulary import END, UNKNOWN_RATING
 
 POOL = 4096
 """Reviews that are sorted by length together, so that batches hold little padding."""
@@ -66,17 +65,13 @@ class WindowBatches:
         while True:
             random = np.random.default_rng([self.seed, self.epoch])
             for pool in np.split(random.permutation(len(self.split)), range(POOL, len(self.split), POOL)):
-                rows = [row for review in pool for row in rows_of(self._review(int(review), random), self.context)]
+                reviews = (self.split.whole(int(review), self.hidden_ratings, random) for review in pool)
+                rows = [row for review in reviews for row in rows_of(review, self.context)]
                 batches = list(_batches(rows, self.tokens))
                 for chosen in random.permutation(len(batches)):
                     inputs, targets = ([row[part] for row in batches[chosen]] for part in (0, 1))
                     yield pad_sequence(inputs, batch_first=True), pad_sequence(targets, True, padding_value=-1)
             self.epoch += 1
-
-    def _review(self, review: int, random: np.random.Generator) -> Tokens:
-        hidden = random.random() < self.hidden_ratings
-        opening = UNKNOWN_RATING if hidden else int(self.split.stars[review])
-        return np.concatenate([[opening], self.split.tokens_of(review), [END]]).astype(np.int64)
 
 
 def _batches(rows: list[tuple[Tensor, Tensor]], tokens: int) -> Iterator[list[tuple[Tensor, Tensor]]]:

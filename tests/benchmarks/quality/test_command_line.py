@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.quality.__main__ import main
 from benchmarks.quality.results import LABELS
+from tests.training.test_command_line import sentence_of
 
 SMALL = {
     "kneser-ney": [],
@@ -64,9 +65,7 @@ def test_what_a_user_can_put_right_ends_in_a_sentence(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 1
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: ")
-    assert complaint in line
+    assert complaint in sentence_of(capsys.readouterr().err)
 
 
 def test_the_process_explains_itself() -> None:
