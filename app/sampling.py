@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+BLOCK = 64
+"""Probabilities that are added up at once where a token is drawn."""
 CANDIDATES = 1024
 """Tokens looked at before all of a row are sorted; the default settings rarely need more."""
 LOWEST_TEMPERATURE = 1e-6
@@ -57,31 +59,99 @@ class Chosen:
 
 
 def choose(log_probabilities: Tensor, rows: Sequence[SamplingRow]) -> Chosen:
-    """Chooses a token for each row of natural log-probabilities `[B, V]`."""
-    tokens = [_choose(scores, row) for scores, row in zip(log_probabilities, rows, strict=True)]
-    return Chosen(tokens, log_probabilities.gather(1, torch.tensor(tokens)[:, None])[:, 0].tolist())
+    """Chooses a token for each row of natural log-probabilities `[B, V]`.
+
+    A token that is drawn from all and happens to pass the filters has the distribution that the filters leave. So all
+    rows are drawn at once, unsorted; only those whose token does not pass are sorted, and drawn with another number.
+    """
+    scores = _penalised(log_probabilities, rows)
+    tokens: dict[int, int] = {}
+    greedy, ranked, drawn = _by_method(rows)
+    if greedy:
+        tokens.update(zip(greedy, _rows(scores, greedy).argmax(dim=1).tolist(), strict=True))
+    if drawn:
+        probabilities = _at_temperature(_rows(scores, drawn), [rows[place] for place in drawn])
+        found, passes = _draw(probabilities, [rows[place] for place in drawn])
+        for place, own, token, passing in zip(drawn, probabilities, found, passes, strict=True):
+            again = random.Random(rows[place].uniform).random()
+            tokens[place] = token if passing else _draw_sorted(own, rows[place].settings, again)
+    for place in ranked:
+        (own,) = _at_temperature(scores[place : place + 1], [rows[place]])
+        tokens[place] = _draw_sorted(own, rows[place].settings, rows[place].uniform)
+    chosen = [tokens[place] for place in range(len(rows))]
+    return Chosen(chosen, log_probabilities.gather(1, torch.tensor(chosen)[:, None])[:, 0].tolist())
 
 
-def _choose(scores: Tensor, row: SamplingRow) -> int:
-    settings = row.settings
-    if settings.repetition_penalty != 1.0 and row.seen:
-        seen = torch.tensor(sorted(set(row.seen)))
-        scores = scores.index_copy(0, seen, scores[seen] * settings.repetition_penalty)
-    if settings.temperature == 0.0:
-        return int(scores.argmax())
-    # The most probable token at 0, so that the smallest temperature cannot send all of them to minus infinity.
-    probabilities = torch.softmax((scores - scores.max()) / max(settings.temperature, LOWEST_TEMPERATURE), dim=0)
+def _by_method(rows: Sequence[SamplingRow]) -> tuple[list[int], list[int], list[int]]:
+    """The places of the rows that take the most probable token, that are sorted at once, and that are drawn first."""
+    greedy, ranked, drawn = list[int](), list[int](), list[int]()
+    for place, row in enumerate(rows):
+        if row.settings.temperature == 0.0:
+            greedy.append(place)
+        else:  # the few tokens that top-k keeps are found sooner than met by chance
+            (ranked if row.settings.top_k else drawn).append(place)
+    return greedy, ranked, drawn
+
+
+def _rows(scores: Tensor, places: list[int]) -> Tensor:
+    return scores if len(places) == len(scores) else scores[places]
+
+
+def _penalised(log_probabilities: Tensor, rows: Sequence[SamplingRow]) -> Tensor:
+    scores = log_probabilities
+    for place, row in enumerate(rows):
+        if row.settings.repetition_penalty != 1.0 and row.seen:
+            if scores is log_probabilities:
+                scores = log_probabilities.clone()
+            seen = torch.tensor(sorted(set(row.seen)))
+            scores[place].index_copy_(0, seen, scores[place][seen] * row.settings.repetition_penalty)
+    return scores
+
+
+def _at_temperature(scores: Tensor, rows: Sequence[SamplingRow]) -> Tensor:
+    temperatures = torch.tensor([[max(row.settings.temperature, LOWEST_TEMPERATURE)] for row in rows])
+    return torch.softmax(scores / temperatures, dim=1)
+
+
+def _draw(probabilities: Tensor, rows: Sequence[SamplingRow]) -> tuple[list[int], list[bool]]:
+    """Draws a token of each row `[B, V]` from all, and tells whether top-p and min-p let it pass."""
+    numbers = torch.tensor([[row.uniform] for row in rows], dtype=torch.double)
+    # The sums of blocks lead to the block, sums within it to the token: running sums of a whole row are slow.
+    count = -(-probabilities.shape[1] // BLOCK)
+    blocks = torch.nn.functional.pad(probabilities, (0, count * BLOCK - probabilities.shape[1])).view(-1, count, BLOCK)
+    block, rest = _find(blocks.sum(dim=2), numbers)
+    place, _ = _find(blocks.gather(1, block[:, :, None].expand(-1, 1, BLOCK))[:, 0], rest)
+    tokens = block * BLOCK + place
+    own = probabilities.gather(1, tokens)
+    limits = torch.tensor([[row.settings.top_p, row.settings.min_p] for row in rows])
+    # Comparing into floats and adding what they multiply, as booleans take torch ten times as long.
+    before = torch.gt(probabilities, own, out=torch.empty_like(probabilities)).mul_(probabilities).sum(dim=1)
+    passes = (before < limits[:, 0]) & (own[:, 0] >= limits[:, 1] * probabilities.amax(dim=1))
+    return tokens[:, 0].tolist(), passes.tolist()
+
+
+def _find(weights: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
+    """Finds in each row of `weights [B, N]` where its share `numbers [B, 1]` in [0, 1) of their sum falls.
+
+    Returns the places `[B, 1]` and how far into the weight there it falls, in [0, 1). Never finds a weight of 0.
+    """
+    # In double precision a share below 1 stays below the sum, so that a weight of 0 at the end is never met.
+    cumulative = weights.double().cumsum(dim=1)
+    wanted = numbers * cumulative[:, -1:]
+    places = torch.searchsorted(cumulative, wanted, right=True)
+    weight = weights.gather(1, places)
+    return places, ((wanted - cumulative.gather(1, places) + weight) / weight).clamp_(0.0, 1 - 2**-53)
+
+
+def _draw_sorted(probabilities: Tensor, settings: SamplingSettings, uniform: float) -> int:
+    """Draws from what the filters leave of one row `[V]`."""
     kept, tokens = _filtered(probabilities, settings)
-    # In double precision u < 1 stays below the sum, so that a token of probability 0 is never met.
-    cumulative = kept.double().cumsum(0)
-    place = int(torch.searchsorted(cumulative, row.uniform * cumulative[-1], right=True))
-    return place if tokens is None else int(tokens[place])
+    place, _ = _find(kept[None], torch.tensor([[uniform]], dtype=torch.double))
+    return int(tokens[place])
 
 
-def _filtered(probabilities: Tensor, settings: SamplingSettings) -> tuple[Tensor, Tensor | None]:
-    """Returns the probabilities that pass the filters and their tokens, or None where every token is kept in place."""
-    if settings.top_k == 0 and settings.top_p == 1.0 and settings.min_p == 0.0:
-        return probabilities, None
+def _filtered(probabilities: Tensor, settings: SamplingSettings) -> tuple[Tensor, Tensor]:
+    """Returns the probabilities that pass the filters, in falling order, and their tokens."""
     wanted = min(max(CANDIDATES, settings.top_k), len(probabilities))
     kept, tokens = torch.topk(probabilities, wanted)
     count = _kept(kept, settings)
@@ -101,4 +171,6 @@ def _kept(ordered: Tensor, settings: SamplingSettings) -> int:
         total = ordered.sum() if settings.top_k else torch.ones(())
         before = ordered.cumsum(0) - ordered
         passing &= before < settings.top_p * total
-    return max(1, int(passing.sum()))
+    count = max(1, int(passing.sum()))
+    # Of equally probable tokens top-p and min-p keep all or none, as when a token is drawn and judged by itself.
+    return count if settings.top_k else int((ordered >= ordered[count - 1]).sum())
