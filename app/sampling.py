@@ -12,6 +12,8 @@ from torch import Tensor
 
 BLOCK = 64
 """Probabilities that are added up at once where a token is drawn."""
+ATTEMPTS = 3
+"""Of drawing a token that passes the filters without sorting; at the default settings one in twenty does not."""
 CANDIDATES = 1024
 """Tokens looked at before all of a row are sorted; the default settings rarely need more."""
 LOWEST_TEMPERATURE = 1e-6
@@ -62,7 +64,7 @@ def choose(log_probabilities: Tensor, rows: Sequence[SamplingRow]) -> Chosen:
     """Chooses a token for each row of natural log-probabilities `[B, V]`.
 
     A token that is drawn from all and happens to pass the filters has the distribution that the filters leave. So all
-    rows are drawn at once, unsorted; only those whose token does not pass are sorted, and drawn with another number.
+    rows are drawn at once, unsorted; those whose token does not pass are drawn again, and sorted if that goes on.
     """
     scores = _penalised(log_probabilities, rows)
     tokens: dict[int, int] = {}
@@ -71,10 +73,7 @@ def choose(log_probabilities: Tensor, rows: Sequence[SamplingRow]) -> Chosen:
         tokens.update(zip(greedy, _rows(scores, greedy).argmax(dim=1).tolist(), strict=True))
     if drawn:
         probabilities = _at_temperature(_rows(scores, drawn), [rows[place] for place in drawn])
-        found, passes = _draw(probabilities, [rows[place] for place in drawn])
-        for place, own, token, passing in zip(drawn, probabilities, found, passes, strict=True):
-            again = random.Random(rows[place].uniform).random()
-            tokens[place] = token if passing else _draw_sorted(own, rows[place].settings, again)
+        tokens.update(zip(drawn, _draw_until_passing(probabilities, [rows[place] for place in drawn]), strict=True))
     for place in ranked:
         (own,) = _at_temperature(scores[place : place + 1], [rows[place]])
         tokens[place] = _draw_sorted(own, rows[place].settings, rows[place].uniform)
@@ -113,17 +112,40 @@ def _at_temperature(scores: Tensor, rows: Sequence[SamplingRow]) -> Tensor:
     return torch.softmax(scores / temperatures, dim=1)
 
 
-def _draw(probabilities: Tensor, rows: Sequence[SamplingRow]) -> tuple[list[int], list[bool]]:
+def _draw_until_passing(probabilities: Tensor, rows: Sequence[SamplingRow]) -> list[int]:
+    """Draws a token of each row `[B, V]` that top-p and min-p let pass."""
+    tokens = [0] * len(rows)
+    numbers = [row.uniform for row in rows]
+    waiting = list(range(len(rows)))
+    for _ in range(ATTEMPTS):
+        settings = [rows[place].settings for place in waiting]
+        found, passes = _draw(_rows(probabilities, waiting), settings, [numbers[place] for place in waiting])
+        for place, token in zip(waiting, found, strict=True):
+            tokens[place] = token
+        waiting = [place for place, passing in zip(waiting, passes, strict=True) if not passing]
+        if not waiting:
+            break
+        for place in waiting:  # a number that follows from the row's own, whatever the neighbours need
+            numbers[place] = random.Random(numbers[place]).random()
+    for place in waiting:
+        tokens[place] = _draw_sorted(probabilities[place], rows[place].settings, numbers[place])
+    return tokens
+
+
+def _draw(
+    probabilities: Tensor, settings: Sequence[SamplingSettings], uniform: Sequence[float]
+) -> tuple[list[int], list[bool]]:
     """Draws a token of each row `[B, V]` from all, and tells whether top-p and min-p let it pass."""
-    numbers = torch.tensor([[row.uniform] for row in rows], dtype=torch.double)
+    numbers = torch.tensor(uniform, dtype=torch.double)[:, None]
     # The sums of blocks lead to the block, sums within it to the token: running sums of a whole row are slow.
-    count = -(-probabilities.shape[1] // BLOCK)
-    blocks = torch.nn.functional.pad(probabilities, (0, count * BLOCK - probabilities.shape[1])).view(-1, count, BLOCK)
+    padding = -probabilities.shape[1] % BLOCK
+    padded = torch.nn.functional.pad(probabilities, (0, padding)) if padding else probabilities
+    blocks = padded.view(len(probabilities), -1, BLOCK)
     block, rest = _find(blocks.sum(dim=2), numbers)
     place, _ = _find(blocks.gather(1, block[:, :, None].expand(-1, 1, BLOCK))[:, 0], rest)
     tokens = block * BLOCK + place
     own = probabilities.gather(1, tokens)
-    limits = torch.tensor([[row.settings.top_p, row.settings.min_p] for row in rows])
+    limits = torch.tensor([[each.top_p, each.min_p] for each in settings])
     # Comparing into floats and adding what they multiply, as booleans take torch ten times as long.
     before = torch.gt(probabilities, own, out=torch.empty_like(probabilities)).mul_(probabilities).sum(dim=1)
     passes = (before < limits[:, 0]) & (own[:, 0] >= limits[:, 1] * probabilities.amax(dim=1))
