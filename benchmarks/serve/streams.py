@@ -1,0 +1,81 @@
+"""Streamed reviews: tokens per second beside the bare module's, and the time to the first one."""
+
+import asyncio
+import statistics
+import time
+from typing import Any
+
+import torch
+
+from app.language_model import LanguageModel, load_language_model
+from app.memory import keep_freed_memory
+from app.settings import Settings
+from benchmarks.serve.client import Answer, post
+from benchmarks.servers import Server, serving
+
+STREAMS = 32
+FEW_STREAMS = 8
+ROUNDS = 3
+WARM_UP_SECONDS = 1.0
+SECONDS = 6.0
+BARE_STEPS = 400
+
+
+def streams() -> dict[str, Any]:
+    """32 streams at once against the bare module stepping 32 rows in a loop; time to first token at 8 streams."""
+    keep_freed_memory()  # as the service does
+    model = load_language_model(Settings().model_directory)
+    with serving() as service:
+        rates, steps = [], []
+        for _ in range(ROUNDS):  # in turn, so that both see the same machine
+            rates.append(asyncio.run(_tokens_per_second(service)))
+            steps.append(bare_tokens_per_second(model, STREAMS))
+        firsts = [first for _ in range(20) for first in asyncio.run(_first_tokens(service))]
+    return {
+        "streams": STREAMS,
+        "tokens/s": statistics.median(rates),
+        "bare module, tokens/s": statistics.median(steps),
+        "share of the bare module": statistics.median(rates) / statistics.median(steps),
+        "median time to the first token at 8 streams, ms": 1000 * statistics.median(firsts),
+    }
+
+
+async def _stream(service: Server) -> Answer:
+    answer = await post(service, "/generate", {"stream": True, "max_tokens": 1000})
+    assert answer.status == 200, answer.body
+    return answer
+
+
+async def _tokens_per_second(service: Server) -> float:
+    """So many streams at all times: where one ends, another begins. Counts those that end while it measures."""
+    begin = time.perf_counter() + WARM_UP_SECONDS
+    end = begin + SECONDS
+    tokens = 0
+
+    async def one_after_the_other() -> None:
+        nonlocal tokens
+        while time.perf_counter() < end:
+            answer = await _stream(service)
+            if begin < time.perf_counter() < end:
+                tokens += answer.events[-1]["usage"]["generated_tokens"]
+
+    await asyncio.gather(*(one_after_the_other() for _ in range(STREAMS)))
+    return tokens / SECONDS
+
+
+async def _first_tokens(service: Server) -> list[float]:
+    answers = await asyncio.gather(*(_stream(service) for _ in range(FEW_STREAMS)))
+    return [answer.first_event for answer in answers if answer.first_event]
+
+
+@torch.inference_mode()
+def bare_tokens_per_second(model: LanguageModel, rows: int) -> float:
+    """Steps of the module in a loop, each with the most probable token of the one before."""
+    state, tokens = model.initial_state(rows), torch.full((rows,), model.vocabulary.opening(None))
+    seconds = 0.0
+    for _ in range(BARE_STEPS):
+        started = time.perf_counter()
+        log_probabilities, state = model.step(tokens, state)
+        seconds += time.perf_counter() - started
+        tokens = log_probabilities.argmax(dim=1)
+    return BARE_STEPS * rows / seconds

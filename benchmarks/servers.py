@@ -1,0 +1,88 @@
+"""Servers as processes of their own, each on a free port."""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+ROOT = Path(__file__).parents[1]
+SERVICE = "app"
+STARTING_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Server:
+    port: int
+    process: psutil.Process
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def post(self, path: str, **body: Any) -> Any:
+        """The answer to a request that has to succeed."""
+        answer = httpx.post(self.url + path, json=body, timeout=120)
+        answer.raise_for_status()
+        return answer.json()
+
+    def metric(self, name: str) -> float:
+        """The value of a metric of ours that has no labels."""
+        page = httpx.get(f"{self.url}/metrics").text
+        found = re.search(rf"^review_lm_{name} (\S+)$", page, re.MULTILINE)
+        assert found, f"{name} is no metric"
+        return float(found[1])
+
+    @property
+    def resident_bytes(self) -> int:
+        memory: int = self.process.memory_info().rss
+        return memory
+
+
+@contextmanager
+def serving(module: str = SERVICE, **settings: str) -> Iterator[Server]:
+    """Runs `python -m module` until the end of the block; `settings` are REVIEW_LM_ variables without that prefix."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("REVIEW_LM_")}
+    with tempfile.TemporaryDirectory() as directory:
+        own = {"REVIEW_LM_PORT": "0", "DATABASE_URL": f"sqlite:///{directory}/requests.sqlite3"}
+        if module != SERVICE:
+            own = {}
+        variables = {f"REVIEW_LM_{name.upper()}": value for name, value in settings.items()}
+        output = Path(directory) / "output"
+        with output.open("wb") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", module], cwd=ROOT, env=inherited | own | variables, stdout=file, stderr=file
+            )
+        try:
+            yield Server(_port(process, output), psutil.Process(process.pid))
+        finally:
+            process.terminate()
+            try:
+                process.wait(60)
+            finally:
+                process.kill()
+                process.wait()
+
+
+def _port(process: "subprocess.Popen[bytes]", output: Path) -> int:
+    """Waits until the server answers."""
+    give_up = time.monotonic() + STARTING_SECONDS
+    while time.monotonic() < give_up and process.poll() is None:
+        if announced := re.search(r"listening on http://127\.0\.0\.1:(\d+)", output.read_text()):
+            try:
+                httpx.get(f"http://127.0.0.1:{announced[1]}/readyz")  # 404 where there is no such page is an answer
+            except httpx.TransportError:
+                pass
+            else:
+                return int(announced[1])
+        time.sleep(0.02)
+    raise RuntimeError(f"the server did not start:\n{output.read_text()}")
