@@ -43,7 +43,7 @@ def write_document(path: Path, figure: Path, settings: dict[str, Any], results: 
     timed = "seconds" in settings
     path.write_text(
         DOCUMENT.format(
-            budget=f"{settings['seconds']:g} seconds" if timed else f"{settings['tokens']:,} tokens",
+            budget=f"{settings['seconds']:g} seconds of processor time" if timed else f"{settings['tokens']:,} tokens",
             reviews=settings["reviews"],
             base=command_line(BASE),
             minutes=f" --minutes {settings['seconds'] / 60:.2f}" if timed else "",

@@ -3,7 +3,7 @@
 import itertools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,18 @@ VALIDATED_REVIEWS = 500
 class Fit:
     """One training run: a network, its optimiser, and how far they have come."""
 
-    def __init__(self, options: FitOptions, corpus: Path, ranks: Ranks = ALONE, *, fresh: bool = True) -> None:
+    def __init__(
+        self,
+        options: FitOptions,
+        corpus: Path,
+        ranks: Ranks = ALONE,
+        *,
+        fresh: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Begins a run, or what a checkpoint is then loaded into: for that no file is read, no n-gram counted.
 
-        `ranks` says which of the processes that share the lanes this one is.
+        `ranks` says which of the processes that share the lanes this one is; `clock` tells the seconds that count.
         """
         torch.manual_seed(options.seed)
         self.options, self.corpus, self.ranks, self.lanes = options, corpus, ranks, ranks.lanes(options.lanes)
@@ -67,7 +75,7 @@ class Fit:
             counts = self.train_split.target_counts(self.vocabulary_size)
             self.sampled_softmax = SampledSoftmax(counts.to(self.device), options.negatives, options.seed)
         self.average = WeightAverage(self.dense, options.average) if options.average else None
-        self.updates, self.tokens, self.seconds = 0, 0, 0.0
+        self.updates, self.tokens, self.seconds, self._clock = 0, 0, 0.0, clock
         self.state = self.network.initial_state(self.lanes.stop - self.lanes.start)
         if ranks.rank:  # other units dropped than on rank 0
             torch.manual_seed(options.seed + (ranks.rank << 32))
@@ -90,13 +98,13 @@ class Fit:
     def updates_forever(self) -> Iterator[float]:
         """Makes one update after the other, each yielding its mean loss in nats per token."""
         for batch in self.streams:
-            started = time.monotonic()
+            started = self._clock()
             loss = self._update(batch)
             self.updates += 1
             if self.average:
                 self.average.update(self.updates)
             self.tokens += batch.inputs.numel()
-            self.seconds = self.ranks.agree(self.seconds + time.monotonic() - started)
+            self.seconds = self.ranks.agree(self.seconds + self._clock() - started)
             yield loss
 
     def _update(self, batch: Batch) -> float:

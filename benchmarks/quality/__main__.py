@@ -1,6 +1,5 @@
 """The command line: `python -m benchmarks.quality word-language-model|transformer|kneser-ney|review-lm|table`."""
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +23,7 @@ class ResultsFolder(BaseModel):
 
 
 class Comparison(ResultsFolder, CorpusFolder):
-    threads: int = Field(os.cpu_count() or 1, ge=1, description="threads of torch")
+    threads: int = Field(1, ge=1, description="threads of torch, the times of which are added up")
     name: str | None = Field(
         None, pattern=r"^[\w.-]+$", description="name of the result, for one beside that of the command's own name"
     )
@@ -40,7 +39,9 @@ class Comparison(ResultsFolder, CorpusFolder):
 
 
 class TimedComparison(Comparison):
-    minutes: float = Field(12.0, gt=0, description="training time; reading, validating and measuring do not count")
+    minutes: float = Field(
+        12.0, gt=0, description="processor time of training; reading, validating and measuring do not count"
+    )
 
 
 class WordLanguageModel(TimedComparison, WordLanguageModelOptions):
@@ -69,7 +70,7 @@ class KneserNey(Comparison):
 class ReviewLM(Comparison, FitOptions):
     """Train this project's network and measure it."""
 
-    minutes: float | None = Field(12.0, gt=0, description="finish within this training time, even before all epochs")
+    minutes: float | None = Field(12.0, gt=0, description="finish within this processor time, even before all epochs")
 
     def cli_cmd(self) -> None:
         options = FitOptions(**values(FitOptions, self))

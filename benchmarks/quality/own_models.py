@@ -1,15 +1,16 @@
 """The models of this project that the comparison trains: its network, and its n-gram model."""
 
-import tempfile
-import time
+import copy
 from pathlib import Path
 
+from tqdm import tqdm
+
 from benchmarks.quality.results import Trained
+from benchmarks.quality.training_time import clock
 from training.baselines.kneser_ney import KneserNey, kneser_ney_scorer, token_stream
-from training.checkpoint import CHECKPOINT_FILE, load_network
 from training.corpus import Split, corpus_vocabulary
 from training.evaluate import network_scorer
-from training.fit import fit
+from training.fit import Fit
 from training.options import FitOptions
 
 ORDER = 5
@@ -17,21 +18,24 @@ ORDER = 5
 
 
 def train_review_lm(options: FitOptions, corpus: Path) -> Trained:
-    """Trains the network as `python -m training train` does, and takes what it saves."""
-    with tempfile.TemporaryDirectory() as run:
-        finished = fit(options, corpus, Path(run), resume=False, save_minutes=options.minutes or 5)
-        network, _ = load_network(Path(run) / CHECKPOINT_FILE)
-    looked_up = sum(table.numel() for table in finished.tables)
+    """Trains the network as `python -m training train` does, and takes what it would save."""
+    fit = Fit(options, corpus, clock=clock)
+    for _ in tqdm(fit.updates_forever(), desc="training", unit=" updates", disable=None):
+        if fit.progress >= 1:
+            break
+    with fit.averaged():
+        network = copy.deepcopy(fit.network)
+    looked_up = sum(table.numel() for table in fit.tables)
     parameters = sum(parameter.numel() for parameter in network.parameters()) - looked_up
-    scorer = network_scorer(network.to(finished.device))
-    return Trained(scorer, parameters, looked_up, finished.tokens, finished.seconds, options.model_dump(mode="json"))
+    scorer = network_scorer(network)
+    return Trained(scorer, parameters, looked_up, fit.tokens, fit.seconds, options.model_dump(mode="json"))
 
 
 def estimate_kneser_ney(corpus: Path) -> Trained:
     """Estimates the n-gram model from all the training data, however long that takes."""
-    started = time.monotonic()
+    started = clock()
     stream = token_stream(Split(corpus, "train"))
     model = KneserNey.estimate(stream, ORDER, corpus_vocabulary(corpus).get_vocab_size())
-    seconds = time.monotonic() - started
+    seconds = clock() - started
     ngrams = len(model.unigrams) + sum(len(level.keys) - 1 for level in model.levels)  # less the entry for the unseen
     return Trained(kneser_ney_scorer(model), 0, ngrams, len(stream), seconds, {"order": ORDER})
