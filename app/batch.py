@@ -12,7 +12,7 @@ from app.calls import Advance, Advanced, Call, Decode, Decoded, Score, Scored
 from app.language_model import LanguageModel
 from app.sampling import choose
 
-MAX_ROWS = 64
+MAX_ROWS = 32
 """Rows of one call into the model; what is over waits for the next turn."""
 CHUNK = 16
 """Tokens of a row that are run in one turn, where few rows are."""

@@ -160,6 +160,7 @@ class Engine:
                 self._drop_ended(line, now)
                 if jobs := _first_rows(line):
                     self._execute(jobs, kind)
+                    self._deliver()  # at once, so that the event loop answers while the next call runs
 
     def _drop_ended(self, line: deque[_Job[Any]], now: float) -> None:
         for _ in range(len(line)):

@@ -25,7 +25,7 @@ from app.calls import Advance, Advanced, Task
 from app.context import Context
 from app.language_model import LanguageModel, Vocabulary
 from app.ranking import EXCLUDED, Ranked, TokenSet, further
-from app.spelling import APOSTROPHES, Spelling, is_letter, kind_of
+from app.spelling import APOSTROPHES, Spelling, is_letter
 
 BATCH = 16
 """Spellings that are extended in one call."""
@@ -235,11 +235,5 @@ class _Search:
 
     def _word(self, node: _Node) -> str | None:
         """The word of a spelling, if it is a whole one and the vocabulary spells it so."""
-        try:
-            text = node.text.decode()
-        except UnicodeDecodeError:  # ends inside a character
-            return None
-        word = text.removeprefix(" ")
-        if kind_of(word.encode()) not in self._kinds or len(self._vocabulary.pre_tokens(text)) > 1:
-            return None
-        return word if self._vocabulary.encode(text) == list(node.tokens) else None
+        found = self._spelling.word(node.tokens)
+        return found[0] if found and found[1] in self._kinds else None

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 BLOCK = 64
-SORTED = 32
+SORTED = 16
 """Tokens of a row that are sorted at first; a search seldom asks for more."""
 EXCLUDED = 1e30
 """Stands for infinity, which times zero is not a number."""

@@ -4,10 +4,9 @@ import logging
 import threading
 import time
 from collections import deque
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Column,
@@ -59,8 +58,7 @@ CLOSING_SECONDS = 3.0
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A row of the log; bodies are None where they are not kept."""
 
     time: datetime
@@ -133,7 +131,7 @@ class RequestLog:
         self._closing.wait(FLUSH_SECONDS)
         with self._changed:
             count = self._being_written = min(BATCH_ROWS, len(self._waiting))
-            return [asdict(self._waiting.popleft()) for _ in range(count)]
+            return [self._waiting.popleft()._asdict() for _ in range(count)]
 
     def _write(self, batch: list[dict[str, Any]]) -> None:
         wait, give_up = FLUSH_SECONDS, None
@@ -193,7 +191,7 @@ def _set_up_sqlite(connection: Any, _: Any) -> None:
 def _try_to_write(engine: Engine) -> None:
     row = Entry(datetime(2000, 1, 1), "", "", 0, 0.0, 0.0, 0, 0, "", None, None)
     with engine.connect() as connection:
-        connection.execute(insert(requests), asdict(row))
+        connection.execute(insert(requests), row._asdict())
         connection.rollback()
 
 

@@ -29,7 +29,7 @@ class SamplingSettings:
     top_k: int = 0
     """Keep this many tokens; 0 keeps all. Fan et al. 2018."""
     top_p: float = 0.95
-    """Keep the fewest most probable tokens that have this much together. Holtzman et al. 2020."""
+    """Keep the fewest most probable tokens that have this much together, and their equals. Holtzman et al. 2020."""
     min_p: float = 0.0
     """Drop tokens less probable than this share of the most probable one. Nguyen et al. 2024."""
     repetition_penalty: float = 1.0

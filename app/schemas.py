@@ -7,8 +7,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 def _of_whole_characters(text: str) -> str:
     # JSON can spell half a character, "\\ud83d", that no encoding knows.
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError("holds half of a surrogate pair; send whole characters")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("holds half of a surrogate pair; send whole characters") from None
     return text
 
 

@@ -3,9 +3,9 @@
 import asyncio
 import time
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Depends, Request
+from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from app.calls import Result, Task
@@ -78,19 +78,18 @@ async def _unless_left(future: "asyncio.Future[Any]", client: Request) -> None:
             future.cancel()
 
 
-def _service(request: Request) -> Service:
-    service: Service = request.app.state.service
+Client = Request
+"""What a route is given to reach the service: FastAPI's dependencies cost as much as the rest of a route."""
+
+
+def service_of(client: Client) -> Service:
+    service: Service = client.app.state.service
     return service
 
 
-def _exchange(request: Request) -> Exchange:
-    exchange: Exchange = request.state.exchange
+def exchange_of(client: Client) -> Exchange:
+    exchange: Exchange = client.scope["state"]["exchange"]
     return exchange
-
-
-Client = Request
-CurrentService = Annotated[Service, Depends(_service)]
-CurrentExchange = Annotated[Exchange, Depends(_exchange)]
 
 
 def tokens_of(characters: int) -> int:

@@ -4,6 +4,7 @@ import itertools
 import unicodedata
 from bisect import bisect_left
 from collections import OrderedDict
+from functools import lru_cache
 
 import torch
 
@@ -14,14 +15,22 @@ APOSTROPHES = "'’"
 LEAD_BYTES_OF_MARKS = (0xC2, 0xE2, 0xF0)
 WORD_GOES_ON = frozenset({"word", "'word", "byte"})
 MARK_GOES_ON = frozenset({"mark", "byte"})
+WORDS = 65_536
+"""Spellings of words that are kept."""
 COVERING_SETS = 4096
 """Sets of tokens that cover typed letters which are kept, the last ones used."""
 
 
 class Spelling:
-    """Which tokens can begin a pre-token and which can go on with one, read off the vocabulary once."""
+    """Which tokens can begin a pre-token and which can go on with one, read off the vocabulary once.
+
+    `word` is the word or mark that tokens spell and what `kind_of` says of it; None if they spell none, or if the
+    vocabulary spells it in another way. The last ones asked for are kept, as a few words make up most texts.
+    """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self.word = lru_cache(WORDS)(self._word)
         self.ends = vocabulary.ends_part
         self._kinds = [kind_of(token) for token in vocabulary.token_bytes]
         self._by_bytes = sorted((text, token) for token, text in enumerate(vocabulary.token_bytes) if text)
@@ -50,6 +59,16 @@ class Spelling:
             mark = first not in {"", "\ufffd"} and not is_letter(first)
             kinds = MARK_GOES_ON if mark else WORD_GOES_ON
         return self._set(kinds, typed[len(text) :])
+
+    def _word(self, tokens: tuple[int, ...]) -> tuple[str, str] | None:
+        try:
+            text = b"".join(self._vocabulary.token_bytes[token] for token in tokens).decode()
+        except UnicodeDecodeError:  # ends inside a character
+            return None
+        if len(self._vocabulary.pre_tokens(text)) > 1 or self._vocabulary.encode(text) != list(tokens):
+            return None
+        word = text.removeprefix(" ")
+        return word, kind_of(word.encode())
 
     def _set(self, kinds: frozenset[str], typed: bytes) -> TokenSet:
         if not typed:

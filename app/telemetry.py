@@ -43,6 +43,16 @@ class Telemetry:
         )  # fmt: skip
         for end in ("finished", "failed", "cancelled", "expired", "refused"):
             self.work.labels(end)
+        self._of_requests: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+
+    def note_request(self, route: str, status: int, seconds: float) -> None:
+        """Counts an answered request."""
+        key = (route, status)
+        if key not in self._of_requests:  # looked up once, as labels are compared as texts every time
+            self._of_requests[key] = self.requests.labels(route, status), self.request_seconds.labels(route)
+        count, histogram = self._of_requests[key]
+        count.inc()
+        histogram.observe(seconds)
 
     def watch(self, gauges: Gauges, counters: Gauges) -> None:
         """Shows values that a part keeps itself; `counters` only ever rise."""

@@ -16,7 +16,7 @@ from app.exchange import Exchange
 from app.generation import FinishReason, Generation, GenerationSettings, generate
 from app.sampling import SamplingSettings
 from app.schemas import GenerateRequest, GenerateResponse, GenerateUsage, Review
-from app.service import Client, CurrentExchange, CurrentService, Service, require_at_most, tokens_of
+from app.service import Client, Service, exchange_of, require_at_most, service_of, tokens_of
 
 router = APIRouter(tags=["model"])
 
@@ -29,14 +29,13 @@ router = APIRouter(tags=["model"])
         **documented(*MODEL_PROBLEMS),
     },
 )
-async def write_reviews(
-    request: GenerateRequest, service: CurrentService, exchange: CurrentExchange, client: Client
-) -> GenerateResponse | Response:
+async def write_reviews(request: GenerateRequest, client: Client) -> GenerateResponse | Response:
     """Writes `n` reviews. The seed that was used is in the answer; it gives the same text alone and under load.
 
     With `stream`, server-sent events: one for each piece of text, one with the `finish_reason` of each review, one with
     `usage` and `seed`, then `[DONE]`.
     """
+    service, exchange = service_of(client), exchange_of(client)
     _check_limits(request, service)
     settings = _settings(request)
     tokens = tokens_of(len(request.prompt)) + settings.n * settings.max_tokens

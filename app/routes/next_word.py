@@ -5,14 +5,15 @@ from fastapi import APIRouter
 from app.errors import MODEL_PROBLEMS, documented
 from app.next_word import next_words
 from app.schemas import NextWordRequest, NextWordResponse, NextWordUsage, Suggestion
-from app.service import CurrentExchange, CurrentService, require_at_most, tokens_of
+from app.service import Client, exchange_of, require_at_most, service_of, tokens_of
 
 router = APIRouter(tags=["model"])
 
 
 @router.post("/next-word", responses=documented(*MODEL_PROBLEMS))
-async def next_word(request: NextWordRequest, service: CurrentService, exchange: CurrentExchange) -> NextWordResponse:
+async def next_word(request: NextWordRequest, client: Client) -> NextWordResponse:
     """Suggests the `k` most probable next words after `text`, those that begin with `prefix` if there is one."""
+    service, exchange = service_of(client), exchange_of(client)
     require_at_most("text", len(request.text), service.settings.max_characters, "characters")
     task = next_words(
         service.model,

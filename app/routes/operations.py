@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 
 from app.errors import NotReady, Unauthorized, documented
-from app.service import CurrentService, Service
+from app.service import Client, Service, service_of
 
 router = APIRouter(tags=["operations"])
 
@@ -49,16 +49,17 @@ async def livez() -> Alive:
 
 
 @router.get("/readyz", responses=documented(NotReady))
-async def readyz(service: CurrentService) -> Alive:
+async def readyz(client: Client) -> Alive:
     """Tells that the model answers: 200 after its warm-up, 503 before it and once its thread has ended."""
-    if not _answers(service):
+    if not _answers(service_of(client)):
         raise NotReady("The model does not answer; wait for it, or look at the server's output.")
     return Alive()
 
 
 @router.get("/health", response_model=Health, responses={503: {"model": Health, "description": "No answers."}})
-async def health(service: CurrentService) -> Response:
+async def health(client: Client) -> Response:
     """One page on everything, for a person or a probe."""
+    service = service_of(client)
     answers = _answers(service)
     log = service.log
     page = Health(
@@ -73,17 +74,18 @@ async def health(service: CurrentService) -> Response:
 
 
 @router.get("/model", responses=documented(Unauthorized))
-async def describe_model(service: CurrentService) -> ModelDescription:
+async def describe_model(client: Client) -> ModelDescription:
     """The artifact's own description, and the limits of this service."""
+    service = service_of(client)
     return ModelDescription(
         model=service.model.name, description=service.model.description, limits=service.settings.limits()
     )
 
 
 @router.get("/metrics", response_class=Response, responses=documented(Unauthorized))
-async def metrics(service: CurrentService) -> Response:
+async def metrics(client: Client) -> Response:
     """What Prometheus scrapes."""
-    return Response(service.telemetry.page(), media_type=CONTENT_TYPE_LATEST)
+    return Response(service_of(client).telemetry.page(), media_type=CONTENT_TYPE_LATEST)
 
 
 def _answers(service: Service) -> bool:

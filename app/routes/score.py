@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from app.errors import MODEL_PROBLEMS, documented
 from app.schemas import Score, ScoreRequest, ScoreResponse, ScoreUsage, TokenScore
 from app.scoring import EncodedText, ScoredText, bits_per_character, encode, perplexity, score
-from app.service import Client, CurrentExchange, CurrentService, Service, require_at_most
+from app.service import Client, Service, exchange_of, require_at_most, service_of
 
 LONG = 4000
 """Characters that take longer to encode than a turn of the engine takes."""
@@ -20,10 +20,9 @@ router = APIRouter(tags=["model"])
     responses=documented(*MODEL_PROBLEMS),
     response_model_exclude_none=True,
 )
-async def score_texts(
-    request: ScoreRequest, service: CurrentService, exchange: CurrentExchange, client: Client
-) -> ScoreResponse:
+async def score_texts(request: ScoreRequest, client: Client) -> ScoreResponse:
     """Scores each text as a whole review. Logarithms are natural; the outer figures are over all texts together."""
+    service, exchange = service_of(client), exchange_of(client)
     require_at_most("texts", len(request.texts), service.settings.max_texts, "texts")
     for place, text in enumerate(request.texts):
         require_at_most(f"texts.{place}", len(text), service.settings.max_characters, "characters")

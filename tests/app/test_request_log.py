@@ -4,7 +4,6 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -48,7 +47,7 @@ def test_an_entry_comes_back_as_it_was_recorded(tmp_path: Path) -> None:
     with connected(tmp_path / "new/folder/log.sqlite3") as connection:
         rows = connection.execute(f"SELECT {COLUMNS} FROM requests ORDER BY id").fetchall()
     for row, recorded in zip(rows, [entry("a"), entry("b", body=None)], strict=True):
-        assert (datetime.fromisoformat(row[0]), *row[1:]) == astuple(recorded)
+        assert (datetime.fromisoformat(row[0]), *row[1:]) == recorded
 
 
 def test_a_log_is_continued_where_it_was_left(tmp_path: Path) -> None:

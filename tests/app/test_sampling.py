@@ -35,7 +35,8 @@ def _kept(probabilities: list[float], sampling: SamplingSettings) -> list[float]
             break
         kept.append(probability)
         before += probability
-    return kept
+    # Equally probable ones are all in or all out, but that top-k has no more than k.
+    return kept if sampling.top_k else [probability for probability in ordered if probability >= kept[-1]]
 
 
 def _at_temperature(weights: list[int], temperature: float) -> list[float]:
