@@ -100,6 +100,9 @@ class ExportOptions(CorpusFolder, RunFolder):
         "Reviews that the person who trained it provided.", description="a sentence on the data, for the model card"
     )
     measure: int | None = Field(None, ge=1, description="measure this many reviews of each split; all without it")
+    calibrate: int = Field(
+        300, ge=0, description="validation reviews that a temperature and scales of the n-grams are fitted on; 0: none"
+    )
 
 
 class Export(ExportOptions):
@@ -250,7 +253,12 @@ def _show(evaluation: Evaluation) -> None:
 
 def _export(options: ExportOptions) -> None:
     metrics = export(
-        options.run / CHECKPOINT_FILE, options.corpus, options.destination, options.about_data, options.measure
+        options.run / CHECKPOINT_FILE,
+        options.corpus,
+        options.destination,
+        options.about_data,
+        options.measure,
+        options.calibrate,
     )
     for split, quality in metrics["quality"].items():
         print(

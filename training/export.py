@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from tokenizers import Tokenizer
 
 from training.artifact import ServedNetwork
+from training.calibration import calibrate, calibrated
 from training.checkpoint import load_network
 from training.corpus import SUMMARY_FILE, VOCABULARY_FILE, Split, corpus_vocabulary
 from training.errors import TrainingError
@@ -31,16 +33,24 @@ DESCRIPTION_FILE = "description.json"
 """The extra file inside the TorchScript archive that says what it is."""
 
 
-def export(checkpoint: Path, corpus: Path, destination: Path, about_data: str, reviews: int | None) -> dict[str, Any]:
+def export(
+    checkpoint: Path, corpus: Path, destination: Path, about_data: str, reviews: int | None, calibration_reviews: int
+) -> dict[str, Any]:
     """Writes the four files of the artifact to `destination`; returns what goes into `metrics.json`.
 
-    `about_data` is a sentence on the training data for the model card. At most `reviews` of each split are measured.
+    `about_data` is a sentence on the training data for the model card. At most `reviews` of each split are measured,
+    and the first `calibration_reviews` of the validation split calibrate the network before, if there are any.
     """
     network, saved = load_network(checkpoint)
     vocabulary = (corpus / VOCABULARY_FILE).read_bytes() if (corpus / VOCABULARY_FILE).is_file() else b""
     tokenizer = corpus_vocabulary(corpus)
     if tokenizer.get_vocab_size() != network.vocabulary_size:
         raise TrainingError(f"{checkpoint} was trained on another vocabulary than {corpus} holds; give that corpus.")
+    calibration = None
+    if calibration_reviews:
+        unseen = measurable_split(Split(corpus, "valid"), tokenizer)
+        calibration = calibrate(network, list(itertools.islice(unseen, calibration_reviews)))
+        network = calibrated(network, calibration)
     module = script(network)
     scorers = {"int8": artifact_scorer(module), "float32": network_scorer(network)}
     metrics: dict[str, Any] = {
@@ -50,6 +60,7 @@ def export(checkpoint: Path, corpus: Path, destination: Path, about_data: str, r
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "vocabulary_size": network.vocabulary_size,
         "training": {**saved["options"], **saved["progress"], "data": about_data, "torch": str(torch.__version__)},
+        "calibration": {"reviews": calibration_reviews, **asdict(calibration)} if calibration else None,
         "corpus": json.loads((corpus / SUMMARY_FILE).read_text())["splits"],
         "curve": _curve(checkpoint.parent / LOG_FILE),
         "quality": {

@@ -22,7 +22,7 @@ A recurrent language model of reviews: {layers} {cell} layer{plural} of {hidden}
 {train_reviews:,} reviews ({train_words:,} words) for training, {valid_reviews:,} for validation, {test_reviews:,} for
 the final figures. A rating from 1 to 5 stars opens each review where the source has one; {hidden_percent:.0f} % of the
 training reviews hid theirs, so that the model writes with and without. Training took {minutes:.0f} minutes over
-{tokens:,} tokens, {options}.
+{tokens:,} tokens, {options}.{calibration}
 
 Yelp offers its reviews for academic and personal research; they must not be shown to third parties or published, and
 this repository holds none. A model trained on them falls under the same purpose: research and teaching.
@@ -74,9 +74,18 @@ def model_card(metrics: dict[str, Any]) -> str:
         tokens=training["tokens"],
         options=f"{METHODS[training['optimizer']].title} at {training['learning_rate']:g} falling to zero, "
         f"{training['lanes']} × {training['steps']} tokens an update",
+        calibration=_calibration(metrics.get("calibration")),
         rows="\n".join(_row(split, quality) for split, quality in metrics["quality"].items()),
         more=_more(metrics["evaluation"]) if "evaluation" in metrics else ".",
     )
+
+
+def _calibration(fitted: dict[str, Any] | None) -> str:
+    if fitted is None:
+        return ""
+    return f""" What it then trusted too much was put
+right on the first {fitted["reviews"]} validation reviews: temperature {fitted["temperature"]:g}, vectors of pairs and
+triples of tokens × {fitted["pairs"]:g} and × {fitted["triples"]:g} (`training/calibration.py`)."""
 
 
 def _more(evaluation: dict[str, Any]) -> str:

@@ -97,11 +97,11 @@ def test_the_table_of_the_card_is_a_table(metrics: dict[str, Any]) -> None:
 
 def test_the_name_changes_with_the_weights(tiny_run: TinyRun, metrics: dict[str, Any], tmp_path: Path) -> None:
     checkpoint = tiny_run.run / CHECKPOINT_FILE
-    same = export(checkpoint, tiny_run.corpus, tmp_path / "same", "Made up.", 5)
+    same = export(checkpoint, tiny_run.corpus, tmp_path / "same", "Made up.", 5, 300)
     saved = torch.load(checkpoint, weights_only=True)
     saved["network"]["bias"][7] += 1
     torch.save(saved, tmp_path / CHECKPOINT_FILE)
-    other = export(tmp_path / CHECKPOINT_FILE, tiny_run.corpus, tmp_path / "other", "Made up.", 5)
+    other = export(tmp_path / CHECKPOINT_FILE, tiny_run.corpus, tmp_path / "other", "Made up.", 5, 300)
     assert same["model"] == metrics["model"] != other["model"]
     assert same["training"]["data"] == "Made up."
     assert same["quality"]["test"]["int8"]["reviews"] == 5
@@ -112,7 +112,7 @@ def test_another_vocabulary_is_refused(tiny_run: TinyRun, tmp_path: Path) -> Non
     path = write_json_lines(tmp_path / "r.json", made_up_reviews(20, seed=9))
     prepare_corpus({name: [path] for name in ("train", "valid", "test")}, tmp_path, 300, 20, progress=False)
     with pytest.raises(TrainingError, match="another vocabulary"):
-        export(tiny_run.run / CHECKPOINT_FILE, tmp_path, tmp_path / "model", "Made up.", None)
+        export(tiny_run.run / CHECKPOINT_FILE, tmp_path, tmp_path / "model", "Made up.", None, 0)
     assert not (tmp_path / "model").exists()
 
 
