@@ -16,6 +16,8 @@ MAX_ROWS = 32
 """Rows of one call into the model; what is over waits for the next turn."""
 CHUNK = 16
 """Tokens of a row that are run in one turn, where few rows are."""
+SHORT = 4
+"""Tokens that are no text yet."""
 MAX_TOKENS = 256
 """Tokens of all rows together that are run in one turn, so that no turn is long."""
 
@@ -49,9 +51,9 @@ class Progress:
 
     @property
     def kind(self) -> Kind:
-        """Which calls are run together; single tokens apart from texts, to whose length they would be padded."""
+        """Which calls are run together; a few tokens, as of a keystroke, never wait for a text."""
         if isinstance(self.call, Advance):
-            return "step" if all(len(left) <= 1 for left in self.left) else "text"
+            return "step" if all(len(left) <= SHORT for left in self.left) else "text"
         return "decode" if isinstance(self.call, Decode) else "score"
 
 
@@ -118,10 +120,14 @@ def _slices(calls: Sequence[Progress]) -> list[tuple[Progress, slice]]:
 
 
 def _chunk(calls: Sequence[Progress]) -> tuple[Tensor, Tensor, Tensor, int]:
-    """The next chunk of every row: `tokens [B, T]` padded with 0, `lengths [B]`, `state [B, S]`, and its width T."""
+    """The next chunk of every row: `tokens [B, T]` padded with 0, `lengths [B]`, `state [B, S]`, and its width T.
+
+    It is as wide as the shortest row that is left, so that no row waits for a longer one or is padded to its length.
+    """
     rows = [left for call in calls for left in call.left]
     lengths = [len(row) for row in rows]
-    width = min(max(lengths), CHUNK, max(1, MAX_TOKENS // len(rows)))
+    shortest = min((length for length in lengths if length), default=0)
+    width = min(shortest, CHUNK, max(1, MAX_TOKENS // len(rows)))
     tokens = [[*row[:width], *[0] * (width - length)] for row, length in zip(rows, lengths, strict=True)]
     state = calls[0].state if len(calls) == 1 else torch.cat([call.state for call in calls])
     return torch.tensor(tokens, dtype=torch.int64).view(len(rows), width), torch.tensor(lengths), state, width

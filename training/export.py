@@ -88,6 +88,14 @@ def add_evaluation(directory: Path, evaluation: dict[str, Any]) -> None:
     _write_metrics(directory, {**read_metrics(directory), "evaluation": evaluation})
 
 
+def add_comparison(directory: Path, models: list[dict[str, Any]]) -> None:
+    """Puts models that were trained beside this one's kind into `metrics.json`, for `report` to draw.
+
+    Each has a `name`, its `bits_per_character`, and `ours` where it is this project's.
+    """
+    _write_metrics(directory, {**read_metrics(directory), "comparison": models})
+
+
 def read_metrics(directory: Path) -> dict[str, Any]:
     try:
         metrics: dict[str, Any] = json.loads((directory / METRICS_FILE).read_text())

@@ -72,13 +72,15 @@ def rank_histogram(metrics: dict[str, Any]) -> Figure | None:
 
 
 def comparison(metrics: dict[str, Any]) -> Figure | None:
-    """Bits per character of this model and of others on the same reviews, if somebody compared them."""
+    """Bits per character of models that had the same reviews and the same time, if somebody compared them."""
     if not (models := metrics.get("comparison")):
         return None
     models = sorted(models, key=lambda model: float(model["bits_per_character"]), reverse=True)
-    figure, axes = _picture("bits per character, less is better", "", "Models on the same reviews")
+    figure, axes = _picture(
+        "bits per character, less is better", "", "Trained on the same reviews for the same time"
+    )
     values = [model["bits_per_character"] for model in models]
-    colours = [COLOURS[1] if model["name"] == metrics.get("model") else COLOURS[0] for model in models]
+    colours = [COLOURS[1] if model.get("ours") else COLOURS[0] for model in models]
     axes.bar_label(axes.barh([model["name"] for model in models], values, color=colours), fmt="%.3f", padding=3)
     axes.set_xlim(0, 1.15 * max(values))
     return figure

@@ -11,10 +11,11 @@ from pydantic_settings import CliSubCommand, SettingsConfigDict
 
 from app.memory import keep_freed_memory
 from benchmarks.quality.own_models import estimate_kneser_ney, train_review_lm
-from benchmarks.quality.results import Trained, measure, read_results, table, write_result
+from benchmarks.quality.results import Trained, comparison, measure, read_results, table, write_result
 from benchmarks.quality.transformer_fit import TransformerOptions, train_transformer
 from benchmarks.quality.word_language_model import WordLanguageModelOptions, train_word_language_model
 from training.command_line import CommandLineProgram, run_program
+from training.export import add_comparison
 from training.options import CorpusFolder, FitOptions
 
 
@@ -80,8 +81,13 @@ class ReviewLM(Comparison, FitOptions):
 class Table(ResultsFolder):
     """Show the results that are there as one Markdown table."""
 
+    artifact: Path | None = Field(None, description="folder of an artifact whose metrics.json is to have them, too")
+
     def cli_cmd(self) -> None:
-        print(table(read_results(self.results)))
+        results = read_results(self.results)
+        print(table(results))
+        if self.artifact:
+            add_comparison(self.artifact, comparison(results))
 
 
 class CommandLine(CommandLineProgram):

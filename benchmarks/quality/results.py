@@ -19,6 +19,8 @@ LABELS = {
     "review-lm": "**review-lm**",
 }
 """How the table calls the results of the commands; others it calls by their names."""
+OURS = "review-lm"
+QUALITY = ("bits_per_character", "perplexity_per_word", "perplexity_per_token", "reviews")
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,20 @@ def read_results(folder: Path) -> dict[str, dict[str, Any]]:
         if results[name]["corpus"] != results[first]["corpus"]:
             raise TrainingError(f"{name}.json and {first}.json in {folder} are of different corpora; remove one.")
     return dict(sorted(results.items(), key=lambda item: -item[1]["quality"]["test"]["bits_per_character"]))
+
+
+def comparison(results: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """The results on the test split as an artifact's `metrics.json` has them."""
+    figures = ("minutes", "tokens", "parameters", "looked_up", "threads")
+    return [
+        {
+            "name": LABELS.get(name, name).replace("*", "").replace("`", ""),
+            "ours": name.startswith(OURS),
+            **{figure: result["quality"]["test"][figure] for figure in QUALITY},
+            **{figure: result[figure] for figure in figures},
+        }
+        for name, result in results.items()
+    ]
 
 
 def table(results: dict[str, dict[str, Any]]) -> str:

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ SMALL = {
 
 
 def test_every_model_is_trained_measured_and_shown(
-    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    corpus: Path, tiny_artifact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folders = ["--corpus", str(corpus), "--results", str(tmp_path)]
     for command, options in SMALL.items():
@@ -42,6 +43,13 @@ def test_every_model_is_trained_measured_and_shown(
     assert {row[0] for row in rows} == {*LABELS.values(), "another"}
     bits = [float(row[1]) for row in rows]
     assert bits == sorted(bits, reverse=True)
+    artifact = tmp_path / "artifact"
+    shutil.copytree(tiny_artifact, artifact)
+    assert main(["table", "--results", str(tmp_path), "--artifact", str(artifact)]) == 0
+    comparison = json.loads((artifact / "metrics.json").read_text())["comparison"]
+    assert [round(model["bits_per_character"], 3) for model in comparison] == bits
+    assert [model["name"] for model in comparison if model["ours"]] == ["review-lm"]
+    assert comparison[0].keys() >= {"minutes", "tokens", "parameters", "looked_up", "perplexity_per_token"}
 
 
 @pytest.mark.parametrize(
