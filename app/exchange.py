@@ -23,9 +23,10 @@ from app.settings import Settings
 from app.telemetry import Telemetry
 
 OPEN_PATHS = frozenset({"/", "/livez", "/readyz", "/health"})
-"""What needs no API key."""
-UNLOGGED_PATHS = frozenset({"/livez", "/readyz", "/health", "/metrics", "/docs", "/openapi.json"})
-"""Probes and pages, which would drown the requests."""
+"""What needs no API key, besides the page's own files."""
+UNLOGGED_PATHS = frozenset({"/", "/livez", "/readyz", "/health", "/metrics", "/docs", "/openapi.json"})
+"""Probes and pages, which would drown the requests, as the page's own files would."""
+PAGE_FILES = "/static/"
 CLIENT_LEFT = 499
 """What the log calls a request whose client left before there was an answer, as other servers do."""
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -77,7 +78,7 @@ class ExchangeMiddleware:
         try:
             await self._answer(scope, receive, self._observed(send, exchange), headers, exchange)
         finally:
-            if exchange.status and exchange.path not in UNLOGGED_PATHS:
+            if exchange.status and _is_logged(exchange.path):
                 self._log.record(self._entry(exchange))
                 self._note(scope, exchange)
 
@@ -104,7 +105,7 @@ class ExchangeMiddleware:
         self._telemetry.note_request(route, exchange.status, exchange.latency_ms / 1000)
 
     def _check_key(self, headers: RequestHeaders, path: str) -> None:
-        if not self._keys or path in OPEN_PATHS:
+        if not self._keys or path in OPEN_PATHS or path.startswith(PAGE_FILES):
             return
         scheme, _, given = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         # Every key is compared, and each in constant time, so that timing tells nothing about any.
@@ -131,7 +132,7 @@ class ExchangeMiddleware:
         return bytes(body)
 
     def _observed(self, send: Send, exchange: Exchange) -> Send:
-        keep = self._settings.log_bodies == "full" and exchange.path not in UNLOGGED_PATHS
+        keep = self._settings.log_bodies == "full" and _is_logged(exchange.path)
 
         async def observe(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -162,6 +163,10 @@ class ExchangeMiddleware:
             request_body=_as_text(exchange.request_body) if full else None,
             response_body=_as_text(bytes(exchange.response_body)) if full else None,
         )
+
+
+def _is_logged(path: str) -> bool:
+    return path not in UNLOGGED_PATHS and not path.startswith(PAGE_FILES)
 
 
 def _request_id(headers: RequestHeaders) -> str:

@@ -10,10 +10,11 @@ from app.errors import install_error_handlers
 from app.exchange import ExchangeMiddleware
 from app.generation import GenerationSettings, generate
 from app.language_model import load_language_model
+from app.metrics_file import read_metrics
 from app.next_word import next_words
 from app.request_log import RequestLog
 from app.routes import generate as generate_route
-from app.routes import next_word, operations, score
+from app.routes import next_word, operations, page, score
 from app.sampling import SamplingSettings
 from app.scoring import encode
 from app.scoring import score as score_texts
@@ -32,6 +33,7 @@ def create_app(settings: Settings) -> FastAPI:
     service = Service(
         settings=settings,
         model=model,
+        metrics=read_metrics(settings.model_directory),
         spelling=Spelling(model.vocabulary),
         engine=Engine(
             model, settings.max_waiting_rows, settings.max_waiting_tokens, settings.deadline_seconds, telemetry
@@ -52,7 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
         service.engine.close()
         service.log.close()
 
-    routers = (next_word.router, generate_route.router, score.router, operations.router)
+    routers = (next_word.router, generate_route.router, score.router, operations.router, page.router)
     app = FastAPI(
         title="review-lm",
         version=model.name,
@@ -63,6 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
         routes=[route for router in routers for route in router.routes],
     )
     app.state.service = service
+    app.mount("/static", page.PageFiles())
     install_error_handlers(app)
     app.add_middleware(ExchangeMiddleware, settings=settings, log=service.log, telemetry=telemetry, model=model.name)
     return app

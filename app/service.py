@@ -23,6 +23,7 @@ from app.telemetry import Telemetry
 class Service:
     settings: Settings
     model: LanguageModel
+    metrics: dict[str, Any] | None
     spelling: Spelling
     engine: Engine
     log: RequestLog

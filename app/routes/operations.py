@@ -40,6 +40,9 @@ class ModelDescription(BaseModel):
     model: str
     description: dict[str, Any] = Field(description="the artifact's description of itself")
     limits: dict[str, float] = Field(description="limits of this service, each a setting")
+    metrics: dict[str, Any] | None = Field(
+        description="the artifact's `metrics.json`: how it was trained and how good it is; null where it has none"
+    )
 
 
 @router.get("/livez", responses={})
@@ -75,10 +78,13 @@ async def health(client: Client) -> Response:
 
 @router.get("/model", responses=documented(Unauthorized))
 async def describe_model(client: Client) -> ModelDescription:
-    """The artifact's own description, and the limits of this service."""
+    """The artifact's own description and figures, and the limits of this service."""
     service = service_of(client)
     return ModelDescription(
-        model=service.model.name, description=service.model.description, limits=service.settings.limits()
+        model=service.model.name,
+        description=service.model.description,
+        limits=service.settings.limits(),
+        metrics=service.metrics,
     )
 
 

@@ -85,3 +85,10 @@ def test_tables_and_figures_are_true(part: Callable[[], str]) -> None:
         README.write_text(whole[: match.start()] + part() + "\n" + whole[match.end() :])
     else:
         assert match.group().strip() == part()
+
+
+def test_every_file_that_is_linked_to_is_there() -> None:
+    linked = re.findall(r'\]\(([^)#:]+)\)|(?:src|srcset)="([^":]+)"', README.read_text())
+    paths = [either or other for either, other in linked]
+    assert len([path for path in paths if path.endswith(".png")]) == 8
+    assert [path for path in paths if not (ROOT / path).exists()] == []
