@@ -16,8 +16,8 @@ from app.errors import StartupError
 from app.state_cache import StateCache
 
 MODEL_FILE, VOCABULARY_FILE, DESCRIPTION_FILE = "language_model.pt", "vocab.json", "description.json"
-FORMAT_VERSIONS = (1, 2)
-"""Of the artifacts that can be served; the tokens of the first do not tell where a word ends."""
+FORMAT_VERSION = 2
+"""Of the artifacts that can be served."""
 WORD_END = "</w>"
 """Ends the name of each token that is the last of its pre-token."""
 ADVICE = "export one with `python -m training export`, or set REVIEW_LM_MODEL_DIRECTORY to a folder that has one"
@@ -65,11 +65,6 @@ class Vocabulary:
             b"" if token in self.special else bytes(alphabet[character] for character in name.removesuffix(WORD_END))
             for token, name in enumerate(self._names)
         ]
-
-    @cached_property
-    def marks_ends(self) -> bool:
-        """Whether tokens tell where a word ends."""
-        return any(name.endswith(WORD_END) for name in self._names)
 
     @cached_property
     def ends_part(self) -> list[bool]:
@@ -127,9 +122,8 @@ def load_language_model(directory: Path, cache_bytes: int = 0) -> LanguageModel:
         if not path.is_file():
             raise StartupError(f"There is no {path}; {ADVICE}.")
     module, description = _load_module(model)
-    if description.get("format_version") not in FORMAT_VERSIONS:
-        found, known = description.get("format_version"), " and ".join(map(str, FORMAT_VERSIONS))
-        raise StartupError(f"{model} has format version {found}, this service reads {known}; {ADVICE}.")
+    if (found := description.get("format_version")) != FORMAT_VERSION:
+        raise StartupError(f"{model} has format version {found}, this service reads {FORMAT_VERSION}; {ADVICE}.")
     if hashlib.sha256(vocabulary.read_bytes()).hexdigest() != description["vocabulary_sha256"]:
         raise StartupError(f"{vocabulary} is not the vocabulary that {model} was trained with; {ADVICE}.")
     tokenizer = Tokenizer.from_file(str(vocabulary))

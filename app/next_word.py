@@ -1,9 +1,8 @@
 """The next word: the model's exact top k, though a word may be several tokens.
 
-A word's probability is that of the tokens the vocabulary spells it with, the last of which says that it ends there; in
-an artifact of format 1, that of its tokens and then of anything that does not go on with it. Best-first search: the
-most probable unfinished spelling is extended first, in batches, and the search stops when no unfinished spelling is as
-probable as the k-th word found, since extending one can only make it less probable.
+A word's probability is that of the tokens the vocabulary spells it with, the last of which says that it ends there.
+Best-first search: the most probable unfinished spelling is extended first, in batches, and the search stops when no
+unfinished spelling is as probable as the k-th word found, since extending one can only make it less probable.
 
 With letters typed so far, spellings must agree with them, and probabilities are divided by that of all spellings that
 do. A word that the vocabulary spells with an apostrophe on its own, as in "D'Angelo", is found once that is typed;
@@ -152,7 +151,6 @@ class _Search:
         punctuation: bool,
     ) -> None:
         self._vocabulary, self._spelling, self._k = vocabulary, spelling, k
-        self._marked = vocabulary.marks_ends
         self._typed = (spaced[0] + prefix).encode() if prefix else b""
         self._punctuation = punctuation
         self._kinds = {"word", "mark"} if punctuation else {"word"}
@@ -206,10 +204,6 @@ class _Search:
             nodes, extended.best, sets, extended.log_probabilities, extended.state, strict=True
         ):
             self._take(node, ranked, allowed, scores, state)
-            if not self._marked and node.text.startswith(self._typed) and (word := self._word(node)):
-                # Where tokens do not tell, a word ends with whatever does not go on with it.
-                ends = float((scores.exp() * (1 - allowed.members)).sum())
-                self._push(node.log_probability + (math.log(ends) if ends else -EXCLUDED), word)
 
     def found(self) -> list[tuple[str, float]]:
         """The words found, the most probable first."""

@@ -163,7 +163,7 @@ function nextWords(measured, model) {
   const rows = fields
     .filter(([, field]) => models.some(([, figures]) => isNumber(figures?.[field])))
     .map(([label, field, shown]) => [label, ...models.map(([, figures]) => shown(figures?.[field]))]);
-  const words = table(["", ...models.map(([each]) => each)], rows);
+  const words = table(["next words", ...models.map(([each]) => each)], rows);
   return [part("Next words", rows.length && words, ranks(models), reliability(models))];
 }
 
@@ -209,7 +209,7 @@ function writing(measured) {
     ["… of all", (texts) => number(texts.longest_shared_run?.longest)],
   ];
   const rows = fields.map(([label, value]) => [label, value(generated), value(real)]);
-  const columns = ["", `${number(generated.reviews)} generated`, `${number(real.reviews)} real`];
+  const columns = ["texts", `${number(generated.reviews)} generated`, `${number(real.reviews)} real`];
   return part("What it writes", table(columns, rows), element("p", { class: "note" }, "Runs are counted in words."));
 }
 

@@ -62,20 +62,53 @@ def _settings() -> str:
     return "\n".join(rows)
 
 
+METRICS = json.loads((ROOT / "model" / "metrics.json").read_text())
+
+
 def _quality() -> str:
-    metrics = json.loads((ROOT / "model" / "metrics.json").read_text())
-    test, training = metrics["quality"]["test"]["int8"], metrics["training"]
+    test, training = METRICS["quality"]["test"]["int8"], METRICS["training"]
     return (
         f"| on {test['reviews']:,} reviews it has never seen | shipped model, int8 |\n|---|---|\n"
         f"| bits per character | **{test['bits_per_character']:.3f}** |\n"
         f"| perplexity per word | {test['perplexity_per_word']:.1f} |\n"
         f"| perplexity per token | {test['perplexity_per_token']:.1f} |\n\n"
-        f"It was trained on {metrics['corpus']['train']['reviews']:,} reviews "
-        f"for {training['seconds'] / 60:.0f} minutes on two CPU cores, without a GPU."
+        f"It was trained on {METRICS['corpus']['train']['reviews']:,} reviews "
+        f"for {training['seconds'] / 60:.0f} minutes of one CPU core, without a GPU."
     )
 
 
-@pytest.mark.parametrize("part", [_settings, _quality], ids=["settings", "quality"])
+def _next_words() -> str:
+    models = METRICS["evaluation"]["next_words"]
+    figures = {
+        "top-1 accuracy": "top_1_accuracy",
+        "top-3 accuracy": "top_3_accuracy",
+        "top-5 accuracy": "top_5_accuracy",
+        "keystrokes saved by three suggestions": "keystroke_savings",
+    }
+    words = models["model"]["words"]
+    return "\n".join(
+        [
+            f"| next words, {words:,} of them | {' | '.join('this model' if m == 'model' else m for m in models)} |",
+            "|---" * (len(models) + 1) + "|",
+            *(
+                f"| {label} | {' | '.join(f'{model[figure]:.1%}' for model in models.values())} |"
+                for label, figure in figures.items()
+            ),
+        ]
+    )
+
+
+def _comparison() -> str:
+    rows = [
+        f"| {'**' * model['ours']}{model['name']}{'**' * model['ours']} | {model['bits_per_character']:.3f} "
+        f"| {model['perplexity_per_token']:.1f} | {model['minutes']:.1f} | {model['tokens'] / 1e6:.1f} M |"
+        for model in METRICS["comparison"]
+    ]
+    head = "| trained side by side | bits per character | perplexity per token | minutes | tokens read |"
+    return "\n".join([head, "|---|---|---|---|---|", *rows])
+
+
+@pytest.mark.parametrize("part", [_settings, _quality, _next_words, _comparison])
 def test_tables_and_figures_are_true(part: Callable[[], str]) -> None:
     name = part.__name__.removeprefix("_")
     whole = README.read_text()
@@ -90,5 +123,5 @@ def test_tables_and_figures_are_true(part: Callable[[], str]) -> None:
 def test_every_file_that_is_linked_to_is_there() -> None:
     linked = re.findall(r'\]\(([^)#:]+)\)|(?:src|srcset)="([^":]+)"', README.read_text())
     paths = [either or other for either, other in linked]
-    assert len([path for path in paths if path.endswith(".png")]) == 8
+    assert len([path for path in paths if path.endswith(".png")]) == 8 + 4  # views of the page, figures of the model
     assert [path for path in paths if not (ROOT / path).exists()] == []

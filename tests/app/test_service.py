@@ -127,7 +127,7 @@ def test_the_outer_figures_are_over_all_texts_together(server: Server) -> None:
 
 def test_model_shows_the_description_and_the_limits(limited_server: Server) -> None:
     answer = limited_server.client.get("/model").json()
-    assert answer["description"]["format_version"] in (1, 2)
+    assert answer["description"]["format_version"] == 2
     assert answer["model"] == answer["description"]["model"]
     assert answer["limits"] == {
         "max_characters": 50,
