@@ -76,9 +76,7 @@ def comparison(metrics: dict[str, Any]) -> Figure | None:
     if not (models := metrics.get("comparison")):
         return None
     models = sorted(models, key=lambda model: float(model["bits_per_character"]), reverse=True)
-    figure, axes = _picture(
-        "bits per character, less is better", "", "Trained on the same reviews for the same time"
-    )
+    figure, axes = _picture("bits per character, less is better", "", "Trained on the same reviews for the same time")
     values = [model["bits_per_character"] for model in models]
     colours = [COLOURS[1] if model.get("ours") else COLOURS[0] for model in models]
     axes.bar_label(axes.barh([model["name"] for model in models], values, color=colours), fmt="%.3f", padding=3)
