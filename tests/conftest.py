@@ -47,7 +47,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
     corpus, run, artifact = folder / "corpus", folder / "run", folder / "model"
     folders: list[str | Path] = ["--corpus", corpus, "--run", run, "--destination", artifact]
     finished = subprocess.run(
-        [sys.executable, "-m", "training", "all", reviews, *folders, "--epochs=1", *TINY],
+        [sys.executable, "-m", "training", "all", reviews, *folders, "--epochs=1", "--calibrate=0", *TINY],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

@@ -1,5 +1,7 @@
 import itertools
+import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +11,7 @@ from training.calibration import TOLERANCE, Calibration, calibrate, calibrated, 
 from training.checkpoint import CHECKPOINT_FILE, load_network
 from training.corpus import Split, corpus_vocabulary
 from training.evaluate import Measurable, measurable_split
+from training.export import export
 from training.fit import Fit
 from training.network import Network
 from training.options import FitOptions
@@ -76,3 +79,14 @@ def test_a_network_without_tables_has_a_temperature_alone(tiny_run: TinyRun, rev
     assert (found.pairs, found.triples) == (1.0, 1.0)
     assert math.isfinite(found.temperature)
     assert found.temperature != 1.0
+
+
+def test_an_artifact_tells_how_it_was_calibrated(tiny_run: TinyRun, tmp_path: Path) -> None:
+    metrics = export(tiny_run.run / CHECKPOINT_FILE, tiny_run.corpus, tmp_path, "Made up.", 5, 60)
+    found = metrics["calibration"]
+    assert found["reviews"] == 60
+    assert found["temperature"] != 1
+    assert f"temperature {found['temperature']:g}" in (tmp_path / "model_card.md").read_text()
+    plain = json.loads((tiny_run.artifact / "metrics.json").read_text())
+    assert plain["calibration"] is None
+    assert plain["model"] != metrics["model"]
