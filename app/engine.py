@@ -251,7 +251,7 @@ class Engine:
         self._ended.append((job, result, error))
 
     def _deliver(self) -> None:
-        """Hands the results of a turn to their event loops, all at once."""
+        """Hands the results that there are to their event loops, all at once."""
         ended, self._ended = self._ended, []
         for loop in {job.future.get_loop() for job, _, _ in ended}:
             with contextlib.suppress(RuntimeError):  # a loop that was closed has nobody waiting

@@ -54,23 +54,28 @@ def serving(module: str = SERVICE, **settings: str) -> Iterator[Server]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("REVIEW_LM_")}
     with tempfile.TemporaryDirectory() as directory:
         own = {"REVIEW_LM_PORT": "0", "DATABASE_URL": f"sqlite:///{directory}/requests.sqlite3"}
-        if module != SERVICE:
-            own = {}
         variables = {f"REVIEW_LM_{name.upper()}": value for name, value in settings.items()}
         output = Path(directory) / "output"
         with output.open("wb") as file:
             process = subprocess.Popen(
                 [sys.executable, "-m", module], cwd=ROOT, env=inherited | own | variables, stdout=file, stderr=file
             )
-        try:
+        with ending(process):
             yield Server(_port(process, output), psutil.Process(process.pid))
+
+
+@contextmanager
+def ending(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Ends a process with the block: asks it to, and kills it if it does not."""
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(60)
         finally:
-            process.terminate()
-            try:
-                process.wait(60)
-            finally:
-                process.kill()
-                process.wait()
+            process.kill()
+            process.wait()
 
 
 def _port(process: "subprocess.Popen[bytes]", output: Path) -> int:

@@ -84,9 +84,8 @@ def measure(options: FitOptions, corpus: Path, reviews: int) -> dict[str, Any]:
     # The processor's time, of which a worker has one thread: what else the machine does takes nothing away.
     fit = Fit(options, corpus, clock=time.process_time)
     try:
-        for _ in fit.updates_forever():
-            if fit.progress >= 1:
-                break
+        for _ in fit.updates_to_the_end():
+            pass
     except TrainingError as error:
         return {"failed": str(error)}
     measured = fit.validate(reviews).as_dict()

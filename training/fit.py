@@ -107,6 +107,13 @@ class Fit:
             self.seconds = self.ranks.agree(self.seconds + self._clock() - started)
             yield loss
 
+    def updates_to_the_end(self) -> Iterator[float]:
+        """The same, until the run is done; at least one."""
+        for loss in self.updates_forever():
+            yield loss
+            if self.progress >= 1:
+                return
+
     def _update(self, batch: Batch) -> float:
         self.network.train()
         for optimizer in self.optimizers:

@@ -20,9 +20,8 @@ ORDER = 5
 def train_review_lm(options: FitOptions, corpus: Path) -> Trained:
     """Trains the network as `python -m training train` does, and takes what it would save."""
     fit = Fit(options, corpus, clock=clock)
-    for _ in tqdm(fit.updates_forever(), desc="training", unit=" updates", disable=None):
-        if fit.progress >= 1:
-            break
+    for _ in tqdm(fit.updates_to_the_end(), desc="training", unit=" updates", disable=None):
+        pass
     with fit.averaged():
         network = copy.deepcopy(fit.network)
     looked_up = sum(table.numel() for table in fit.tables)

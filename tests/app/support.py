@@ -18,6 +18,7 @@ from app.calls import Task
 from app.engine import Engine
 from app.language_model import LanguageModel
 from app.scoring import ScoredText, encode, score
+from benchmarks.servers import ending
 
 ROOT = Path(__file__).parents[2]
 ARTIFACT = ROOT / "model"
@@ -112,14 +113,7 @@ class Server:
 @contextmanager
 def running_server(directory: Path, **variables: str) -> Iterator[Server]:
     process = service_process(directory, **variables)
-    try:
+    with ending(process):
         server = Server(directory, process)
         with server.client:
             yield server
-    finally:
-        process.terminate()
-        try:
-            process.wait(60)
-        finally:
-            process.kill()
-            process.wait()

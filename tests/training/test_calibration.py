@@ -31,9 +31,8 @@ def with_ngrams(tiny_run: TinyRun) -> Network:
         hidden=32, embedding=16, lanes=8, steps=24, ngrams=200, ngram_size=8, negatives=0, epochs=2, table_rate=0.5
     )
     fit = Fit(options, tiny_run.corpus)
-    for _ in fit.updates_forever():
-        if fit.progress >= 1:
-            break
+    for _ in fit.updates_to_the_end():
+        pass
     return fit.network.eval()
 
 
