@@ -41,3 +41,17 @@ def load_network(path: Path) -> tuple[Network, dict[str, Any]]:
     network = Network(NetworkOptions(**options), saved["vocabulary_size"])
     network.load_state_dict(saved["network"])
     return network.eval(), saved
+
+
+@torch.no_grad()
+def take_weights(network: Network, path: Path) -> None:
+    """Gives a network the weights of another run's checkpoint; a part that only one of the two has is left alone."""
+    saved = read_checkpoint(path)["network"]
+    own = network.state_dict()
+    for name in (shared := sorted(own.keys() & saved.keys())):
+        if own[name].shape != saved[name].shape:
+            ours, theirs = (" × ".join(map(str, each[name].shape)) or "1" for each in (own, saved))
+            raise TrainingError(f"{name} is {ours} here and {theirs} in {path}; give the options that run was given.")
+    if not shared:
+        raise TrainingError(f"{path} has no weights that this network has; give the options that run was given.")
+    network.load_state_dict({name: saved[name] for name in shared}, strict=False)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from training.average import WeightAverage
-from training.checkpoint import CHECKPOINT_FILE, read_checkpoint, write_checkpoint
+from training.checkpoint import CHECKPOINT_FILE, read_checkpoint, take_weights, write_checkpoint
 from training.corpus import Batch, ReviewStreams, Split, corpus_vocabulary
 from training.embeddings import fill_embedding
 from training.errors import TrainingError
@@ -53,6 +53,8 @@ class Fit:
         self.vocabulary_size = self.tokenizer.get_vocab_size()
         self.train_split, self.valid_split = Split(corpus, "train"), Split(corpus, "valid")
         self.network = Network(options, self.vocabulary_size).to(self.device)
+        if options.start and fresh:
+            take_weights(self.network, options.start)
         if options.embeddings and fresh:
             fill_embedding(self.network.embedding, options.embeddings, self.tokenizer)
         self.network.embedding.requires_grad_(not options.freeze_embeddings)

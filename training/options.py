@@ -28,6 +28,9 @@ class FitOptions(NetworkOptions):
     minutes: float | None = Field(None, gt=0, description="finish within this time, even before all epochs")
     lanes: int = Field(32, ge=1, description="parallel streams of reviews in a batch (B), of all processes together")
     steps: int = Field(48, ge=1, description="steps of truncated back-propagation through time (T)")
+    start: Path | None = Field(
+        None, description="checkpoint of another run over the same vocabulary, to start from its weights"
+    )
     embeddings: Path | None = Field(
         None, description="file of pre-trained embeddings, .npz or the text of word2vec and GloVe, to start from"
     )

@@ -15,7 +15,7 @@ from training.variants import BASE, VARIANTS, Variant
 
 DOCUMENT = Path(__file__).parents[2] / "training" / "OPTIONS.md"
 NOT_TRIED = {
-    *("epochs", "minutes", "seed", "warmup", "learning_rate", "table_rate"),
+    *("epochs", "minutes", "start", "seed", "warmup", "learning_rate", "table_rate"),
     *("embedding", "hidden", "ngram_size", "hidden_ratings"),
 }
 """Sizes, budgets and rates: options that every row has, with a value that suits it."""

@@ -188,6 +188,25 @@ def test_checkpoints_are_saved_as_often_as_asked(corpus: Path, tmp_path: Path) -
     assert finished.updates > 3
 
 
+def test_a_run_may_start_from_the_weights_of_another(corpus: Path, checkpoint: Path) -> None:
+    weights = read_checkpoint(checkpoint)["network"]
+    with_ngrams = Fit(options(start=checkpoint, seed=2, ngrams=60), corpus)
+    assert all(torch.equal(with_ngrams.network.state_dict()[name], weight) for name, weight in weights.items())
+    assert with_ngrams.tokens == 0
+    assert train(with_ngrams, 1)[0] < train(Fit(options(seed=2, ngrams=60), corpus), 1)[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"hidden": 64}, "cells.0.* here and .* in"), ({"embedding": 8}, "700 × 8 here and 700 × 16 in")],
+)
+def test_weights_of_another_shape_are_refused(
+    corpus: Path, checkpoint: Path, changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(TrainingError, match=said):
+        Fit(options(start=checkpoint, **changes), corpus)
+
+
 def test_a_run_goes_on_only_when_told_to(corpus: Path, tmp_path: Path) -> None:
     begun = Fit(options(epochs=1), corpus)
     train(begun, 10)
