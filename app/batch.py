@@ -1,16 +1,15 @@
 """Joining the calls of many tasks into one call of the model, and handing each its own rows of the result."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
-from app import ranking
 from app.calls import Advance, Advanced, Call, Decode, Decoded, Score, Scored
 from app.language_model import LanguageModel
-from app.sampling import choose
+from app.ranking import TokenSet, Wanted
+from app.sampling import Chosen, choose
 
 MAX_ROWS = 32
 """Rows of one call into the model; what is over waits for the next turn."""
@@ -30,7 +29,7 @@ class Progress:
 
     call: Call
     left: list[Sequence[int]]
-    state: Tensor
+    states: Sequence[Tensor]
     result: Advanced | Decoded | Scored | None = None
     scores: list[list[float]] = field(default_factory=list)
     ranks: list[list[int]] = field(default_factory=list)
@@ -38,11 +37,11 @@ class Progress:
     @classmethod
     def of(cls, call: Call) -> "Progress":
         if isinstance(call, Decode):
-            return cls(call, [(token,) for token in call.tokens], call.state)
+            return cls(call, [(token,) for token in call.tokens], call.states)
         if isinstance(call, Score):
             empty: list[list[Any]] = [[] for _ in call.tokens]
-            return cls(call, list(call.tokens), call.state, None, empty, [[] for _ in call.tokens])
-        return cls(call, list(call.tokens), call.state)
+            return cls(call, list(call.tokens), call.states, None, empty, [[] for _ in call.tokens])
+        return cls(call, list(call.tokens), call.states)
 
     @property
     def chooses(self) -> bool:
@@ -58,49 +57,51 @@ class Progress:
 
 
 def advance(model: LanguageModel, calls: Sequence[Progress]) -> None:
-    tokens, lengths, state, width = _chunk(calls)
-    log_probabilities, state = model.advance(tokens, lengths, state)
-    done: list[tuple[Progress, Advance, slice]] = []
-    for call, rows in _slices(calls):
+    tokens, lengths, states, width = _chunk(calls)
+    ends = [all(len(left) <= width for left in call.left) for call in calls]
+    wanted = Wanted(_sets(calls, ends))
+    log_probabilities, states, *best = model.calls.advance(tokens, lengths, states, *wanted.arguments())
+    ranked = wanted.ranked(*best)
+    for (call, rows), ended in zip(_slices(calls), ends, strict=True):
         # A row that was done before this chunk kept its state, from which the same probabilities follow again.
-        call.state = state[rows]
-        if any(len(left) > width for left in call.left):
+        call.states = states[rows]
+        if not ended:
             call.left = [left[width:] for left in call.left]
-        else:
-            assert isinstance(call.call, Advance)
-            done.append((call, call.call, rows))
-    best = iter(_best(log_probabilities, [(asked, rows) for _, asked, rows in done if asked.among]))
-    for call, asked, rows in done:
-        own = log_probabilities[rows]
-        chosen = choose(own.expand(len(asked.draws), -1), asked.draws) if asked.draws else None
-        call.result = Advanced(own, call.state, [next(best) for _ in asked.among], chosen)
+            continue
+        asked, own = call.call, log_probabilities[rows]
+        assert isinstance(asked, Advance)
+        chosen = choose(own[0].expand(len(asked.draws), -1), asked.draws) if asked.draws else None
+        found = [ranked[row] for row in range(rows.start, rows.stop)] if asked.among else []
+        call.result = Advanced(own, call.states, found, chosen)
 
 
-def _best(log_probabilities: Tensor, asked: list[tuple[Advance, slice]]) -> list[ranking.Ranked]:
-    if not asked:
-        return []
-    rows = [row for _, each in asked for row in range(each.start, each.stop)]
-    chosen = log_probabilities if len(rows) == len(log_probabilities) else log_probabilities[rows]
-    return ranking.best(chosen, [allowed for call, _ in asked for allowed in call.among])
+def _sets(calls: Sequence[Progress], ends: Sequence[bool]) -> Iterator[tuple[int, TokenSet]]:
+    """The rows whose last tokens are run now and whose next ones are to be ranked, each with its set."""
+    for (call, rows), ended in zip(_slices(calls), ends, strict=True):
+        if ended and isinstance(call.call, Advance):
+            yield from enumerate(call.call.among, rows.start)
 
 
 def decode(model: LanguageModel, calls: Sequence[Progress]) -> None:
-    tokens = torch.tensor([token for call in calls for (token,) in call.left])
-    log_probabilities, state = model.step(tokens, torch.cat([call.state for call in calls]))
+    asked = [call.call for call in calls if isinstance(call.call, Decode)]
+    tokens = [token for call in asked for token in call.tokens]
+    log_probabilities, after = model.calls.step(tokens, [state for call in asked for state in call.states])
+    chosen = choose(log_probabilities, [row for call in asked for row in call.rows])
     for call, rows in _slices(calls):
-        assert isinstance(call.call, Decode)
-        call.result = Decoded(choose(log_probabilities[rows], call.call.rows), state[rows])
+        own = Chosen(chosen.tokens[rows], chosen.log_probabilities[rows])
+        call.result = Decoded(own, after[rows])
 
 
 def score(model: LanguageModel, calls: Sequence[Progress]) -> None:
-    tokens, lengths, state, width = _chunk(calls)
-    log_probabilities, ranks, state = model.score(tokens, lengths, state, any(map(_ranked, calls)))
+    tokens, lengths, states, width = _chunk(calls)
+    scores, ranks, states = model.calls.score(tokens, lengths, states, any(map(_ranked, calls)))
+    told, places = scores.tolist(), ranks.tolist()
     for call, rows in _slices(calls):
-        for row, left in enumerate(call.left):
+        for number, (left, row) in enumerate(zip(call.left, range(rows.start, rows.stop), strict=True)):
             count = min(width, len(left))
-            call.scores[row] += log_probabilities[rows.start + row, :count].tolist()
-            call.ranks[row] += ranks[rows.start + row, :count].tolist() if _ranked(call) else [0] * count
-        call.state = state[rows]
+            call.scores[number] += told[row][:count]
+            call.ranks[number] += places[row][:count] if _ranked(call) else [0] * count
+        call.states = states[rows]
         call.left = [left[width:] for left in call.left]
         if not any(call.left):
             call.result = Scored(call.scores, call.ranks)
@@ -119,8 +120,8 @@ def _slices(calls: Sequence[Progress]) -> list[tuple[Progress, slice]]:
     return result
 
 
-def _chunk(calls: Sequence[Progress]) -> tuple[Tensor, Tensor, Tensor, int]:
-    """The next chunk of every row: `tokens [B, T]` padded with 0, `lengths [B]`, `state [B, S]`, and its width T.
+def _chunk(calls: Sequence[Progress]) -> tuple[list[int], list[int], list[Tensor], int]:
+    """The next chunk of every row, as `RowCalls` takes it: tokens, lengths and states; and its width.
 
     It is as wide as the shortest row that is left, so that no row waits for a longer one or is padded to its length.
     """
@@ -128,6 +129,5 @@ def _chunk(calls: Sequence[Progress]) -> tuple[Tensor, Tensor, Tensor, int]:
     lengths = [len(row) for row in rows]
     shortest = min((length for length in lengths if length), default=0)
     width = min(shortest, CHUNK, max(1, MAX_TOKENS // len(rows)))
-    tokens = [[*row[:width], *[0] * (width - length)] for row, length in zip(rows, lengths, strict=True)]
-    state = calls[0].state if len(calls) == 1 else torch.cat([call.state for call in calls])
-    return torch.tensor(tokens, dtype=torch.int64).view(len(rows), width), torch.tensor(lengths), state, width
+    tokens = [token for row in rows for token in (*row[:width], *[0] * (width - len(row)))]
+    return tokens, lengths, [state for call in calls for state in call.states], width

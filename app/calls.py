@@ -18,27 +18,27 @@ Result = TypeVar("Result")
 
 @dataclass(slots=True)
 class Advance:
-    """Run `tokens`, rows of any length, from `state [n, S]`; answered with `Advanced`.
+    """Run `tokens`, rows of any length, from `states`, rows `[S]`; answered with `Advanced`.
 
     With `among`, a set for each row, the best next tokens of that set are told, too. With `draws`, so many next tokens
     of a single row are chosen.
     """
 
     tokens: Sequence[Sequence[int]]
-    state: Tensor
+    states: Sequence[Tensor]
     among: Sequence[TokenSet] = ()
     draws: Sequence[SamplingRow] = ()
 
 
 @dataclass(slots=True)
 class Advanced:
-    """`log_probabilities [n, V]` of the next token, and `state [n, S]`, after each row's last token.
+    """`log_probabilities` of the next token, rows `[V]`, and `states`, rows `[S]`, after each row's last token.
 
     `best` and `chosen` are the next tokens that were asked for.
     """
 
-    log_probabilities: Tensor
-    state: Tensor
+    log_probabilities: Sequence[Tensor]
+    states: Sequence[Tensor]
     best: Sequence[Ranked] = ()
     chosen: Chosen | None = None
 
@@ -48,24 +48,24 @@ class Decode:
     """Run one token a row, `tokens [n]`, and choose the next as `rows` say; answered with `Decoded`."""
 
     tokens: Sequence[int]
-    state: Tensor
+    states: Sequence[Tensor]
     rows: Sequence[SamplingRow]
 
 
 @dataclass(slots=True)
 class Decoded:
-    """The chosen tokens, and `state [n, S]` before they are run."""
+    """The chosen tokens, and `states`, rows `[S]`, before they are run."""
 
     chosen: Chosen
-    state: Tensor
+    states: Sequence[Tensor]
 
 
 @dataclass(slots=True)
 class Score:
-    """Score every token of each row of `tokens` from `state [n, S]`; answered with `Scored`."""
+    """Score every token of each row of `tokens` from `states`, rows `[S]`; answered with `Scored`."""
 
     tokens: Sequence[Sequence[int]]
-    state: Tensor
+    states: Sequence[Tensor]
     ranks: bool
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from app.calls import Advance, Advanced, Task
 from app.language_model import LanguageModel
 from app.ranking import TokenSet
@@ -30,18 +32,18 @@ def read(
     kept = model.states.longest(opening, text)
     cached = count = kept.tokens if kept else 0
     start, seam = (kept.characters, kept.seams) if kept else (0, 0)
-    state = kept.state[None] if kept else model.initial_state(1)
+    states: Sequence[Tensor] = [kept.state] if kept else model.initial_states(1)
     first = [] if kept else [opening]
     for place in seams(text, start):
         seam += 1
         if seam % STRIDE == 0 and place > start:
             tokens = [*first, *model.vocabulary.encode(text[start:place])]
-            advanced: Advanced = yield Advance([tokens], state)
-            start, first, count, state = place, [], count + len(tokens), advanced.state
-            model.states.keep(opening, text[:place], seam - 1, count, state[0])
+            advanced: Advanced = yield Advance([tokens], states)
+            start, first, count, states = place, [], count + len(tokens), advanced.states
+            model.states.keep(opening, text[:place], seam - 1, count, states[0])
     # Even where all is cached one call is made, of no tokens: the probabilities follow from the state.
     tokens = [*first, *model.vocabulary.encode(text[start:])]
-    advanced = yield Advance([tokens], state, among, draws)
+    advanced = yield Advance([tokens], states, among, draws)
     count += len(tokens)
-    model.states.keep(opening, text, seam, count, advanced.state[0])
+    model.states.keep(opening, text, seam, count, advanced.states[0])
     return Context(count, cached, advanced)

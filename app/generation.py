@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from torch import Tensor
+
 from app import context
 from app.calls import Decode, Decoded, Task
 from app.language_model import LanguageModel
@@ -136,7 +138,8 @@ def generate(
     rows = [_Row(index, seen, settings, spaced) for index in range(settings.n)]
     prompted = yield from context.read(model, opening, prompt, draws=[row.next_draw() for row in rows])
     assert prompted.last.chosen is not None
-    running, chosen, state = rows, prompted.last.chosen, prompted.last.state.expand(settings.n, -1)
+    running, chosen = rows, prompted.last.chosen
+    states: Sequence[Tensor] = [prompted.last.states[0]] * settings.n
     while True:
         for row, token, value in zip(running, chosen.tokens, chosen.log_probabilities, strict=True):
             row.accept(token, value, model, emit)
@@ -144,5 +147,6 @@ def generate(
         if not going_on:
             return Generation([row.review() for row in rows], prompted.tokens)
         running, tokens = [running[place] for place in going_on], [chosen.tokens[place] for place in going_on]
-        decoded: Decoded = yield Decode(tokens, state[going_on], [row.next_draw() for row in running])
-        chosen, state = decoded.chosen, decoded.state
+        before = [states[place] for place in going_on]
+        decoded: Decoded = yield Decode(tokens, before, [row.next_draw() for row in running])
+        chosen, states = decoded.chosen, decoded.states

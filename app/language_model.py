@@ -3,16 +3,18 @@
 import hashlib
 import json
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
 from app.errors import StartupError
+from app.row_calls import RowCalls
 from app.state_cache import StateCache
 
 MODEL_FILE, VOCABULARY_FILE, DESCRIPTION_FILE = "language_model.pt", "vocab.json", "description.json"
@@ -78,9 +80,13 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """The network behind its calls, on one CPU thread. States are rows of float32, `[B, S]`; `states` keeps some."""
+    """The network behind its calls, on one CPU thread. States are rows of float32, `[B, S]`; `states` keeps some.
+
+    `calls` are the same with the rows one by one.
+    """
 
     module: torch.jit.ScriptModule
+    calls: RowCalls
     vocabulary: Vocabulary
     description: dict[str, Any]
     states: StateCache
@@ -93,6 +99,14 @@ class LanguageModel:
     def initial_state(self, batch: int) -> Tensor:
         state: Tensor = self.module.initial_state(batch)
         return state
+
+    def initial_states(self, batch: int) -> Sequence[Tensor]:
+        """The same as rows `[S]`, which nobody may change: they are one."""
+        return [self._initial_row] * batch
+
+    @cached_property
+    def _initial_row(self) -> Tensor:
+        return self.initial_state(1)[0]
 
     def step(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Takes `tokens [B]`; returns log-probabilities of the next token `[B, V]` and the state after."""
@@ -121,23 +135,25 @@ def load_language_model(directory: Path, cache_bytes: int = 0) -> LanguageModel:
     for path in (model, vocabulary):
         if not path.is_file():
             raise StartupError(f"There is no {path}; {ADVICE}.")
-    module, description = _load_module(model)
+    module, calls, description = _load_module(model)
     if (found := description.get("format_version")) != FORMAT_VERSION:
         raise StartupError(f"{model} has format version {found}, this service reads {FORMAT_VERSION}; {ADVICE}.")
     if hashlib.sha256(vocabulary.read_bytes()).hexdigest() != description["vocabulary_sha256"]:
         raise StartupError(f"{vocabulary} is not the vocabulary that {model} was trained with; {ADVICE}.")
     tokenizer = Tokenizer.from_file(str(vocabulary))
-    return LanguageModel(module, Vocabulary(tokenizer, description["tokens"]), description, StateCache(cache_bytes))
+    words = Vocabulary(tokenizer, description["tokens"])
+    return LanguageModel(module, calls, words, description, StateCache(cache_bytes))
 
 
-def _load_module(path: Path) -> tuple[torch.jit.ScriptModule, dict[str, Any]]:
+def _load_module(path: Path) -> tuple[torch.jit.ScriptModule, RowCalls, dict[str, Any]]:
     extra = {DESCRIPTION_FILE: ""}
     try:
         with warnings.catch_warnings():
             # torch 2.13 announces TorchScript's end; the artifact contract keeps to it, and torch is pinned.
             warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
             module: torch.jit.ScriptModule = torch.jit.load(str(path), map_location="cpu", _extra_files=extra)
+            calls = cast(RowCalls, torch.jit.script(RowCalls(module.eval())))
         description: dict[str, Any] = json.loads(extra[DESCRIPTION_FILE])
     except (RuntimeError, ValueError, OSError):
         raise StartupError(f"{path} is damaged or is not an artifact of this project; {ADVICE}.") from None
-    return module.eval(), description
+    return module, calls, description

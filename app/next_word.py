@@ -16,7 +16,6 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from app import context
@@ -105,7 +104,7 @@ def next_words(
         nodes = search.to_extend()
         if not nodes:
             break
-        states, sets = torch.stack([node.parent_state for node in nodes]), [search.extensions(node) for node in nodes]
+        states, sets = [node.parent_state for node in nodes], [search.extensions(node) for node in nodes]
         extended: Advanced = yield Advance([[node.tokens[-1]] for node in nodes], states, sets)
         search.extend(nodes, sets, extended)
     words = [SuggestedWord(complete + word, probability) for word, probability in search.found()]
@@ -165,8 +164,8 @@ class _Search:
 
     def begin(self, start: Context) -> None:
         last = start.last
-        node = _Node(0.0, (), b"", last.state[0])
-        self._take(node, last.best[0], self.begins, last.log_probabilities[0], last.state[0])
+        node = _Node(0.0, (), b"", last.states[0])
+        self._take(node, last.best[0], self.begins, last.log_probabilities[0], last.states[0])
 
     def to_extend(self) -> list[_Node]:
         """The spellings to extend next: those that do not cover the prefix yet, then the most probable ones."""
@@ -201,7 +200,7 @@ class _Search:
 
     def extend(self, nodes: list[_Node], sets: Sequence[TokenSet], extended: Advanced) -> None:
         for node, ranked, allowed, scores, state in zip(
-            nodes, extended.best, sets, extended.log_probabilities, extended.state, strict=True
+            nodes, extended.best, sets, extended.log_probabilities, extended.states, strict=True
         ):
             self._take(node, ranked, allowed, scores, state)
 

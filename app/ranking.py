@@ -1,18 +1,11 @@
-"""The most probable of the tokens that may come next, for many rows at once.
+"""Which tokens may come next, and the most probable of them."""
 
-Sorting 16 000 numbers takes longer than computing them. So the row is cut into blocks, the best blocks are found by
-their largest number, and only those are sorted: the k largest numbers lie in the k blocks with the largest maxima.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-BLOCK = 64
-SORTED = 16
-"""Tokens of a row that are sorted at first; a search seldom asks for more."""
 EXCLUDED = 1e30
 """Stands for infinity, which times zero is not a number."""
 
@@ -23,18 +16,13 @@ class TokenSet:
     def __init__(self, members: Tensor, *, small: bool = False) -> None:
         """`members` is a row `[V]` of ones and zeros in float32, or if `small` the numbers of the tokens."""
         self.small = small
-        self.members = members
         # Arithmetic, as booleans take torch ten times as long.
-        self.lowering = torch.empty(0) if small else (members - 1) * EXCLUDED
+        self.tensor = members if small else (members - 1) * EXCLUDED
+        """The numbers of the members, or what is added to a row `[V]` to exclude all others."""
 
     def scores(self, log_probabilities: Tensor) -> Tensor:
         """Of a row `[V]`: those of the members; the others are left out, or lowered by EXCLUDED."""
-        return log_probabilities[self.members] if self.small else log_probabilities + self.lowering
-
-    def tokens(self, places: Tensor) -> list[int]:
-        """The tokens at these places of `scores`."""
-        numbers: list[int] = (self.members[places] if self.small else places).tolist()
-        return numbers
+        return log_probabilities[self.tensor] if self.small else log_probabilities + self.tensor
 
 
 @dataclass(slots=True)
@@ -45,37 +33,32 @@ class Ranked:
     tokens: list[int]
 
 
-def best(log_probabilities: Tensor, sets: Sequence[TokenSet]) -> list[Ranked]:
-    """Ranks, for each row of `log_probabilities [B, V]`, the tokens of its set: the first SORTED or more."""
-    ranked: list[Ranked | None] = [None] * len(sets)
-    for allowed in set(sets):
-        rows = [row for row, other in enumerate(sets) if other is allowed]
-        if allowed.small:
-            for row in rows:
-                ranked[row] = further(log_probabilities[row], allowed, SORTED)
-            continue
-        chosen = log_probabilities if len(rows) == len(sets) else log_probabilities[rows]
-        values, tokens = _largest(chosen + allowed.lowering)
-        for row, *found in zip(rows, values.tolist(), tokens.tolist(), strict=True):
-            ranked[row] = Ranked(*found)
-    return [row for row in ranked if row is not None]
-
-
 def further(log_probabilities: Tensor, allowed: TokenSet, count: int) -> Ranked:
     """The first `count` of one row `[V]`, or all there are."""
     scores = allowed.scores(log_probabilities)
     values, places = torch.topk(scores, min(count, len(scores)))
-    return Ranked(values.tolist(), allowed.tokens(places))
+    return Ranked(values.tolist(), (allowed.tensor[places] if allowed.small else places).tolist())
 
 
-def _largest(scores: Tensor) -> tuple[Tensor, Tensor]:
-    """The SORTED largest of each row `[B, V]`, and where they stand."""
-    rows, size = scores.shape
-    count, rest = size // BLOCK, size % BLOCK
-    if count < 2 * SORTED or rest:
-        return torch.topk(scores, min(SORTED, size))
-    blocks = scores.view(rows * count, BLOCK)
-    _, chosen = torch.topk(blocks.amax(dim=1).view(rows, count), SORTED)
-    own = (chosen + torch.arange(0, rows * count, count).unsqueeze(1)).flatten()
-    values, inside = torch.topk(blocks.index_select(0, own).view(rows, SORTED * BLOCK), SORTED)
-    return values, chosen.gather(1, inside // BLOCK) * BLOCK + inside % BLOCK
+class Wanted:
+    """The rows of a batch whose next tokens are to be ranked, those of one set of tokens together."""
+
+    def __init__(self, sets: Iterable[tuple[int, TokenSet]]) -> None:
+        """Takes the numbers of the rows, in rising order, and the set of each."""
+        self._rows: dict[TokenSet, list[int]] = {}
+        for row, allowed in sets:
+            self._rows.setdefault(allowed, []).append(row)
+
+    def arguments(self) -> tuple[list[Tensor], list[bool], list[list[int]]]:
+        """What `RowCalls.advance` is asked for."""
+        sets = self._rows
+        return [allowed.tensor for allowed in sets], [allowed.small for allowed in sets], list(sets.values())
+
+    def ranked(self, values: list[Tensor], tokens: list[Tensor]) -> dict[int, Ranked]:
+        """What it answers, by row."""
+        answers = zip(self._rows.values(), values, tokens, strict=True)
+        return {
+            row: Ranked(*found)
+            for rows, value, token in answers
+            for row, *found in zip(rows, value.tolist(), token.tolist(), strict=True)
+        }

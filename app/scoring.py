@@ -74,9 +74,9 @@ def encode(model: LanguageModel, texts: Sequence[str]) -> list[EncodedText]:
 def score(model: LanguageModel, texts: Sequence[EncodedText], stars: int | None, ranks: bool) -> Task[list[ScoredText]]:
     """Scores each text as a whole review of this rating."""
     vocabulary = model.vocabulary
-    opened: Advanced = yield Advance([[vocabulary.opening(stars)]], model.initial_state(1))
+    opened: Advanced = yield Advance([[vocabulary.opening(stars)]], model.initial_states(1))
     rows = [[*text.tokens, vocabulary.end] for text in texts]
-    scored: Scored = yield Score(rows, opened.state.expand(len(texts), -1), ranks)
+    scored: Scored = yield Score(rows, [opened.states[0]] * len(texts), ranks)
     result = []
     for text, scores, places in zip(texts, scored.log_probabilities, scored.ranks, strict=True):
         spans = [*text.offsets, (len(text.text), len(text.text))]

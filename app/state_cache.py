@@ -56,9 +56,10 @@ class StateCache:
         return None
 
     def keep(self, opening: int, text: str, seams: int, tokens: int, state: Tensor) -> None:
-        """Keeps a copy of the state `[S]` after `text`, and what `Kept` says of the text.
+        """Keeps the state `[S]` after `text`, which nobody may change, and what `Kept` says of the text.
 
-        The least recently used are forgotten where room is needed.
+        It has to have memory of its own: a row of a batch would hold the whole batch. The least recently used are
+        forgotten where room is needed.
         """
         key = (opening, text)
         if _size(text, state) > self._max_bytes:
@@ -67,8 +68,7 @@ class StateCache:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return
-            # A row of a batch would hold the whole batch in memory.
-            self._kept[key] = Kept(len(text), seams, tokens, state.clone())
+            self._kept[key] = Kept(len(text), seams, tokens, state)
             self.bytes += _size(text, state)
             while self.bytes > self._max_bytes:
                 (_, old), kept = self._kept.popitem(last=False)

@@ -16,7 +16,7 @@ import torch
 
 from app.language_model import LanguageModel, load_language_model
 from app.memory import keep_freed_memory
-from app.ranking import TokenSet, best
+from app.ranking import TokenSet
 from app.sampling import SamplingRow, SamplingSettings, choose
 from app.settings import Settings
 from benchmarks.serve import results
@@ -73,12 +73,16 @@ def _parts(model: LanguageModel, rows: int) -> dict[str, float]:
     tokens = torch.randint(10, model.vocabulary.size, (rows,), generator=torch.Generator().manual_seed(1))
     for _ in range(4):
         log_probabilities, state = model.step(tokens, state)
+    row_tokens, row_states = tokens.tolist(), list(state.unbind(0))
     everything = TokenSet(torch.ones(model.vocabulary.size))
+    ranking = [everything.tensor], [False], [list(range(rows))]
     sampled = [SamplingRow(SamplingSettings(), math.modf(0.618 * row)[0]) for row in range(rows)]
     return {
         "step, ms": milliseconds(lambda: model.step(tokens, state)),
         "of it the softmax, ms": milliseconds(lambda: model.module.log_probabilities(state)),
-        "ranking the next tokens, ms": milliseconds(lambda: best(log_probabilities, [everything] * rows)),
+        "step with the next tokens ranked, ms": milliseconds(
+            lambda: model.calls.advance(row_tokens, [1] * rows, row_states, *ranking)
+        ),
         "sampling them, ms": milliseconds(lambda: choose(log_probabilities, sampled)),
     }
 

@@ -19,6 +19,7 @@ OF_THE_ENGINE = {
         "language_model",
         "next_word",
         "ranking",
+        "row_calls",
         "sampling",
         "scoring",
         "spelling",

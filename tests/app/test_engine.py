@@ -34,24 +34,24 @@ async def running_engine(model: LanguageModel, rows: int = 1000, seconds: float 
 
 def counting(model: LanguageModel, turns: int) -> Task[int]:
     """A task of so many turns."""
-    state = model.initial_state(1)
+    states = model.initial_states(1)
     for _ in range(turns):
-        advanced: Advanced = yield Advance([[7]], state)
-        state = advanced.state
+        advanced: Advanced = yield Advance([[7]], states)
+        states = advanced.states
     return turns
 
 
 def endless(model: LanguageModel, rows: int = 1) -> Task[None]:
     """A generation that never ends."""
-    state = model.initial_state(rows)
+    states = model.initial_states(rows)
     while True:
-        decoded: Decoded = yield Decode([7] * rows, state, [SamplingRow(SamplingSettings(), 0.5)] * rows)
-        state = decoded.state
+        decoded: Decoded = yield Decode([7] * rows, states, [SamplingRow(SamplingSettings(), 0.5)] * rows)
+        states = decoded.states
 
 
 def endless_scoring(model: LanguageModel) -> Task[None]:
     while True:
-        yield Score([[7] * CHUNK] * MAX_ROWS, model.initial_state(MAX_ROWS), False)
+        yield Score([[7] * CHUNK] * MAX_ROWS, model.initial_states(MAX_ROWS), False)
 
 
 def raising(model: LanguageModel, turns: int) -> Task[None]:
@@ -65,7 +65,7 @@ def asking_nonsense(model: LanguageModel) -> Task[None]:
 
 
 def asking_for_a_token_that_is_none(model: LanguageModel) -> Task[None]:
-    yield Advance([[model.vocabulary.size]], model.initial_state(1))
+    yield Advance([[model.vocabulary.size]], model.initial_states(1))
 
 
 def test_many_tasks_at_once_give_the_same_bits_as_alone(model: LanguageModel, spelling: Spelling) -> None:
@@ -95,21 +95,21 @@ def test_long_rows_of_different_lengths_are_run_to_their_own_ends(model: Languag
     rows = [[7] * length for length in (1, CHUNK, CHUNK + 1, 3 * CHUNK + 5)]
 
     def advancing() -> Task[Advanced]:
-        advanced: Advanced = yield Advance(rows, model.initial_state(len(rows)))
+        advanced: Advanced = yield Advance(rows, model.initial_states(len(rows)))
         return advanced
 
     advanced = run_alone(model, advancing())
     for place, row in enumerate(rows):
         expected = model.advance(torch.tensor([row]), torch.tensor([len(row)]), model.initial_state(1))
         assert torch.equal(advanced.log_probabilities[place], expected[0][0])
-        assert torch.equal(advanced.state[place], expected[1][0])
+        assert torch.equal(advanced.states[place], expected[1][0])
 
 
 def test_every_row_of_a_scoring_has_its_own_scores(model: LanguageModel) -> None:
     rows = [[place + 7] * length for place, length in enumerate((2 * CHUNK + 3, 1, CHUNK))]
 
     def scoring() -> Task[Scored]:
-        scored: Scored = yield Score(rows, model.initial_state(len(rows)), True)
+        scored: Scored = yield Score(rows, model.initial_states(len(rows)), True)
         return scored
 
     scored = run_alone(model, scoring())

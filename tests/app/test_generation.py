@@ -42,10 +42,10 @@ def dictate(
         for token in tokens:
             chosen = Chosen([token], [-1.0])
             if isinstance(call, Advance):
-                call = task.send(Advanced(torch.zeros(1, model.vocabulary.size), call.state, chosen=chosen))
+                call = task.send(Advanced([torch.zeros(model.vocabulary.size)], call.states, chosen=chosen))
             else:
                 assert isinstance(call, Decode)
-                call = task.send(Decoded(chosen, call.state))
+                call = task.send(Decoded(chosen, call.states))
     except StopIteration as finished:
         return finished.value, events
     raise AssertionError("the generation did not end")
@@ -77,15 +77,15 @@ def play(model: LanguageModel, task: Task[Generation], rows: int) -> Played:
             return Played(finished.value, tokens)
         if isinstance(call, Advance):
             lengths = torch.tensor([len(row) for row in call.tokens])
-            log_probabilities, state = model.advance(torch.tensor(call.tokens), lengths, call.state)
+            log_probabilities, state = model.advance(torch.tensor(call.tokens), lengths, torch.stack(list(call.states)))
             chosen = choose(log_probabilities.expand(rows, -1), call.draws)
-            answer = Advanced(log_probabilities, state, chosen=chosen)
+            answer = Advanced(log_probabilities.unbind(0), state.unbind(0), chosen=chosen)
         else:
             assert isinstance(call, Decode)
             running = [row for row in running if tokens[row][-1] != model.vocabulary.end]
-            log_probabilities, state = model.step(torch.tensor(call.tokens), call.state)
+            log_probabilities, state = model.step(torch.tensor(call.tokens), torch.stack(list(call.states)))
             chosen = choose(log_probabilities, call.rows)
-            answer = Decoded(chosen, state)
+            answer = Decoded(chosen, state.unbind(0))
         for row, token in zip(running, chosen.tokens, strict=True):
             tokens[row].append(token)
 

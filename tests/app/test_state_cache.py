@@ -86,17 +86,6 @@ def test_the_least_recently_used_is_forgotten_first() -> None:
     assert [_found(cache, text) for text in "abcd"] == ["a", None, "c", "d"]
 
 
-def test_a_row_is_copied_out_of_its_batch() -> None:
-    cache = StateCache(ROOM)
-    batch = torch.zeros(4, 8)
-    cache.keep(0, "a", 0, 2, batch[2])
-    batch[2] = 9
-    kept = cache.longest(0, "a")
-    assert kept is not None
-    assert torch.equal(kept.state, torch.zeros(8))
-    assert kept.state.untyped_storage().nbytes() == 8 * 4
-
-
 @given(st.lists(st.text("ab ", max_size=6), max_size=40), st.integers(0, 300))
 def test_never_holds_more_than_its_bound_and_never_lies(texts: list[str], bound: int) -> None:
     cache = StateCache(bound)

@@ -28,7 +28,7 @@ def both(tokens: Iterable[Tensor]) -> set[int]:
 
 
 def members(tokens: TokenSet) -> set[int]:
-    return set((tokens.members if tokens.small else tokens.members.nonzero()[:, 0]).tolist())
+    return set((tokens.tensor if tokens.small else (tokens.tensor == 0).nonzero()[:, 0]).tolist())
 
 
 @pytest.mark.parametrize("typed", [b"", b"s", b"it", b"it'", b"caf", "é".encode(), "’".encode()[:1], b"qx"])

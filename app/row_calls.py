@@ -1,0 +1,94 @@
+"""Calls of the network on rows kept one by one: all that a turn of the engine needs in one call of TorchScript.
+
+Each operation that Python asks of torch gives the interpreter's lock away and waits for it again, and a busy event loop
+does not hurry to hand it back: a turn of many small operations spends most of its time waiting. A call of TorchScript
+waits once.
+"""
+
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+BLOCK = 64
+SORTED = 16
+"""Tokens of a row that are ranked; a search seldom asks for more."""
+
+
+class RowCalls(nn.Module):
+    """The artifact's `step`, `advance` and `score`, with a list of rows `[S]` for states."""
+
+    block: Final[int] = BLOCK
+    sorted: Final[int] = SORTED
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    @torch.jit.export
+    def step(self, tokens: list[int], states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Runs one token a row; returns log-probabilities of the next `[B, V]` and the states after."""
+        log_probabilities, after = self.network.step(torch.tensor(tokens), torch.stack(states))
+        return log_probabilities, after.unbind(0)
+
+    @torch.jit.export
+    def advance(
+        self,
+        tokens: list[int],
+        lengths: list[int],
+        states: list[Tensor],
+        sets: list[Tensor],
+        are_small: list[bool],
+        rows: list[list[int]],
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
+        """Runs `lengths[b]` tokens of row b, of the `[B, T]` in `tokens`, padded and flattened.
+
+        Returns log-probabilities of each row's next token, rows `[V]`, and the states after, rows `[S]` that hold no
+        other's memory. Then for each of the `sets`, given as `TokenSet` has them, the log-probabilities `[R, SORTED]`
+        of its best tokens in these rows, in falling order, and these tokens; fewer where a set is smaller.
+        """
+        batch = torch.tensor(tokens, dtype=torch.int64).view(len(lengths), len(tokens) // len(lengths))
+        log_probabilities, after = self.network.advance(batch, torch.tensor(lengths), torch.stack(states))
+        kept = [row.clone() for row in after.unbind(0)]
+        values: list[Tensor] = []
+        best: list[Tensor] = []
+        for allowed, is_small, own in zip(sets, are_small, rows):  # noqa: B905 - TorchScript knows no `strict`
+            chosen = log_probabilities
+            if len(own) < len(lengths):
+                chosen = chosen.index_select(0, torch.tensor(own))
+            value, token = self.few(chosen, allowed) if is_small else self.largest(chosen + allowed)
+            values.append(value)
+            best.append(token)
+        return log_probabilities.unbind(0), kept, values, best
+
+    @torch.jit.export
+    def score(
+        self, tokens: list[int], lengths: list[int], states: list[Tensor], ranks: bool
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Takes tokens as `advance` does; returns each one's log-probability and rank `[B, T]`, and the states."""
+        batch = torch.tensor(tokens, dtype=torch.int64).view(len(lengths), len(tokens) // len(lengths))
+        scores, places, after = self.network.score(batch, torch.tensor(lengths), torch.stack(states), ranks)
+        return scores, places, after.unbind(0)
+
+    def few(self, log_probabilities: Tensor, members: Tensor) -> tuple[Tensor, Tensor]:
+        """The best of `members [N]`."""
+        values, places = torch.topk(log_probabilities.index_select(1, members), min(self.sorted, members.size(0)))
+        return values, members.index_select(0, places.flatten()).view_as(places)
+
+    def largest(self, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """The largest of each row `[R, V]`, and where they stand.
+
+        Sorting 16 000 numbers takes longer than computing them. So the row is cut into blocks, the best blocks are
+        found by their largest number, and only those are sorted: the k largest numbers lie in the k blocks with the
+        largest maxima.
+        """
+        rows, size = scores.size(0), scores.size(1)
+        count, rest = size // self.block, size % self.block
+        if count < 2 * self.sorted or rest > 0:
+            values, places = torch.topk(scores, min(self.sorted, size))
+            return values, places
+        blocks = scores.view(rows * count, self.block)
+        _, chosen = torch.topk(blocks.amax(dim=1).view(rows, count), self.sorted)
+        own = (chosen + torch.arange(0, rows * count, count).unsqueeze(1)).flatten()
+        values, inside = torch.topk(blocks.index_select(0, own).view(rows, self.sorted * self.block), self.sorted)
+        return values, chosen.gather(1, inside // self.block) * self.block + inside % self.block
