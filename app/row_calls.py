@@ -5,7 +5,7 @@ does not hurry to hand it back: a turn of many small operations spends most of i
 waits once.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ class RowCalls(nn.Module):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network = network
+        self.network: Any = network
 
     @torch.jit.export
     def step(self, tokens: list[int], states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:

@@ -2,19 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 
-def _of_whole_characters(text: str) -> str:
-    # JSON can spell half a character, "\\ud83d", that no encoding knows.
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("holds half of a surrogate pair; send whole characters") from None
-    return text
-
-
-Unicode = Annotated[str, AfterValidator(_of_whole_characters)]
 Stars = Annotated[int, Field(ge=1, le=5, description="rating the text goes with; null where it is not known")]
 
 
@@ -24,9 +14,8 @@ class Request(BaseModel):
 
 class NextWordRequest(Request):
     model_config = ConfigDict(json_schema_extra={"examples": [{"text": "The food was", "k": 5}]})
-
-    text: Unicode = Field(description="everything before the word being typed")
-    prefix: Annotated[Unicode, StringConstraints(max_length=100, pattern=r"^\S*$")] = Field(
+    text: str = Field(description="everything before the word being typed")
+    prefix: Annotated[str, StringConstraints(max_length=100, pattern=r"^\S*$")] = Field(
         "", description="the letters typed so far of that word, without white space"
     )
     k: int = Field(5, ge=1, le=50, description="number of suggestions")
@@ -55,7 +44,7 @@ class NextWordResponse(BaseModel):
 class GenerateRequest(Request):
     model_config = ConfigDict(json_schema_extra={"examples": [{"stars": 5, "max_tokens": 60, "seed": 7}]})
 
-    prompt: Unicode = Field("", description="how the review begins")
+    prompt: str = Field("", description="how the review begins")
     stars: Stars | None = None
     n: int = Field(1, ge=1, description="reviews to write")
     max_tokens: int = Field(150, ge=1, description="tokens after which a review is cut")
@@ -66,7 +55,7 @@ class GenerateRequest(Request):
     )
     min_p: float = Field(0.0, ge=0, le=1, description="leave out tokens below this share of the most probable one")
     repetition_penalty: float = Field(1.0, ge=0.1, le=10, description="above 1 makes repeating a token less probable")
-    stop: list[Annotated[Unicode, StringConstraints(min_length=1, max_length=100)]] = Field(
+    stop: list[Annotated[str, StringConstraints(min_length=1, max_length=100)]] = Field(
         [], max_length=16, description="strings that end a review; they are not part of it"
     )
     seed: int | None = Field(None, ge=0, le=2**53 - 1, description="the same seed gives the same text; null draws one")
@@ -99,7 +88,7 @@ class GenerateResponse(BaseModel):
 class ScoreRequest(Request):
     model_config = ConfigDict(json_schema_extra={"examples": [{"texts": ["I loved it.", "it loved I ."]}]})
 
-    texts: list[Annotated[Unicode, StringConstraints(min_length=1)]] = Field(min_length=1, description="texts to score")
+    texts: list[Annotated[str, StringConstraints(min_length=1)]] = Field(min_length=1, description="texts to score")
     stars: Stars | None = None
     tokens: bool = Field(False, description="tell each token's score, too")
 

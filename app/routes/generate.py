@@ -11,6 +11,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response, StreamingResponse
 
 from app.calls import Timing
+from app.direct_route import DirectRoute
 from app.errors import MODEL_PROBLEMS, Problem, documented
 from app.exchange import Exchange
 from app.generation import FinishReason, Generation, GenerationSettings, generate
@@ -18,7 +19,7 @@ from app.sampling import SamplingSettings
 from app.schemas import GenerateRequest, GenerateResponse, GenerateUsage, Review
 from app.service import Client, Service, exchange_of, require_at_most, service_of, tokens_of
 
-router = APIRouter(tags=["model"])
+router = APIRouter(tags=["model"], route_class=DirectRoute)
 
 
 @router.post(

@@ -2,12 +2,13 @@
 
 from fastapi import APIRouter
 
+from app.direct_route import DirectRoute
 from app.errors import MODEL_PROBLEMS, documented
 from app.next_word import next_words
 from app.schemas import NextWordRequest, NextWordResponse, NextWordUsage, Suggestion
 from app.service import Client, exchange_of, require_at_most, service_of, tokens_of
 
-router = APIRouter(tags=["model"])
+router = APIRouter(tags=["model"], route_class=DirectRoute)
 
 
 @router.post("/next-word", responses=documented(*MODEL_PROBLEMS))

@@ -4,6 +4,7 @@ import asyncio
 
 from fastapi import APIRouter
 
+from app.direct_route import DirectRoute
 from app.errors import MODEL_PROBLEMS, documented
 from app.schemas import Score, ScoreRequest, ScoreResponse, ScoreUsage, TokenScore
 from app.scoring import EncodedText, ScoredText, bits_per_character, encode, perplexity, score
@@ -12,7 +13,7 @@ from app.service import Client, Service, exchange_of, require_at_most, service_o
 LONG = 4000
 """Characters that take longer to encode than a turn of the engine takes."""
 
-router = APIRouter(tags=["model"])
+router = APIRouter(tags=["model"], route_class=DirectRoute)
 
 
 @router.post(

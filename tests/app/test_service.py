@@ -309,11 +309,11 @@ def test_a_body_that_is_no_json_object_is_refused(server: Server, content: bytes
 @pytest.mark.parametrize(
     ("path", "content", "field"),
     [
-        ("/next-word", b'{"text": "\\ud83d"}', "text"),
-        ("/next-word", b'{"text": "a", "prefix": "\\ude00"}', "prefix"),
-        ("/generate", b'{"prompt": "\\ud83d and more"}', "prompt"),
-        ("/generate", b'{"stop": ["a", "\\udc00"]}', "stop.1"),
-        ("/score", b'{"texts": ["a", "b\\udfff"]}', "texts.1"),
+        ("/next-word", b'{"text": "\\ud83d"}', "body"),
+        ("/next-word", b'{"text": "a", "prefix": "\\ude00"}', "body"),
+        ("/generate", b'{"prompt": "\\ud83d and more"}', "body"),
+        ("/generate", b'{"stop": ["a", "\\udc00"]}', "body"),
+        ("/score", b'{"texts": ["a", "b\\udfff"]}', "body"),
         ("/generate", b'{"temperature": NaN}', "temperature"),
         ("/generate", b'{"temperature": Infinity}', "temperature"),
         ("/generate", b'{"top_p": -Infinity}', "top_p"),
@@ -323,6 +323,15 @@ def test_a_body_that_is_no_json_object_is_refused(server: Server, content: bytes
 )
 def test_json_that_means_nothing_is_refused(server: Server, path: str, content: bytes, field: str) -> None:
     assert_problem(post_bytes(server, path, content), 422, "invalid-request", field)
+
+
+def test_a_body_that_does_not_say_that_it_is_json_is_refused(server: Server) -> None:
+    """A page of another site can send a form without asking, but not JSON."""
+    for media_type in ("text/plain", "application/x-www-form-urlencoded"):
+        refused = server.client.post("/next-word", content=b'{"text": "a"}', headers={"Content-Type": media_type})
+        assert "application/json" in assert_problem(refused, 422, "invalid-request", "body")["detail"]
+    said = {"Content-Type": "Application/JSON; charset=utf-8"}
+    assert server.client.post("/next-word", content=b'{"text": "a"}', headers=said).status_code == 200
 
 
 def test_whole_characters_in_surrogate_pairs_are_taken(server: Server) -> None:
