@@ -4,7 +4,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-
 Stars = Annotated[int, Field(ge=1, le=5, description="rating the text goes with; null where it is not known")]
 
 
@@ -14,6 +13,7 @@ class Request(BaseModel):
 
 class NextWordRequest(Request):
     model_config = ConfigDict(json_schema_extra={"examples": [{"text": "The food was", "k": 5}]})
+
     text: str = Field(description="everything before the word being typed")
     prefix: Annotated[str, StringConstraints(max_length=100, pattern=r"^\S*$")] = Field(
         "", description="the letters typed so far of that word, without white space"
