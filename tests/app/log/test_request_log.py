@@ -11,6 +11,7 @@ from app.errors import StartupError
 from tests.app.log.support import COLUMNS, connected, entry, ids, log_of
 from tests.app.support import Server, eventually, running_server
 
+
 def test_an_entry_comes_back_as_it_was_recorded(tmp_path: Path) -> None:
     log = log_of(f"sqlite:///{tmp_path}/new/folder/log.sqlite3")
     log.start()
@@ -64,7 +65,9 @@ def test_no_entry_of_many_threads_is_lost(tmp_path: Path) -> None:
     assert [each for each in written if each.startswith("3/")] == [f"3/{place}" for place in range(400)]
 
 
-@pytest.mark.parametrize("url", ["nonsense", "nosuchdatabase://host/log", "sqlite://", "sqlite:///{folder}", "sqlite:///{file}/log"])
+@pytest.mark.parametrize(
+    "url", ["nonsense", "nosuchdatabase://host/log", "sqlite://", "sqlite:///{folder}", "sqlite:///{file}/log"]
+)
 def test_a_place_that_cannot_be_written_is_refused_with_advice(tmp_path: Path, url: str) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(StartupError, match="DATABASE_URL") as refusal:
