@@ -1,14 +1,14 @@
 """What the command line asks of the log: rows that match, the newest first, or as they come."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, create_engine, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, create_engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -39,15 +39,15 @@ class Filter:
 
     def narrow(self, query: Select[Any]) -> Select[Any]:
         columns = requests.c
-        conditions = [
-            (self.route, columns.route == self.route),
-            (self.status, columns.status == self.status),
-            (self.since, columns.time >= self.since),
-            (self.until, columns.time < self.until),
-            (self.request_id, columns.request_id == self.request_id),
-            (self.slower_than, columns.latency_ms > self.slower_than),
+        conditions: list[tuple[Any, Callable[[Any], ColumnElement[bool]]]] = [
+            (self.route, lambda route: columns.route == route),
+            (self.status, lambda status: columns.status == status),
+            (self.since, lambda since: columns.time >= since),
+            (self.until, lambda until: columns.time < until),
+            (self.request_id, lambda request_id: columns.request_id == request_id),
+            (self.slower_than, lambda latency: columns.latency_ms > latency),
         ]
-        return query.where(*(condition for given, condition in conditions if given is not None))
+        return query.where(*(condition(value) for value, condition in conditions if value is not None))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.log.reading import Filter, newest, reading
 from app.log.schema import Entry
 from tests.app.log.support import connected, entry, ids, log_of
 from tests.app.support import Server, running_server
@@ -136,8 +137,6 @@ def test_a_row_is_replaced_before_and_after_it_is_written(url: str) -> None:
 
 
 def statuses(url: str) -> list[tuple[str, int]]:
-    from app.log.reading import Filter, newest, reading
-
     with reading(url) as engine:
         return [(row["request_id"], row["status"]) for row in newest(engine, Filter(), 0)]
 
