@@ -42,8 +42,3 @@ class Entry(NamedTuple):
     model: str
     request_body: bytes | bytearray
     response_body: bytes | bytearray
-
-    @property
-    def bytes(self) -> int:
-        """About the memory that it takes."""
-        return 1000 + len(self.request_body) + len(self.response_body)

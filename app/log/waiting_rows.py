@@ -8,15 +8,17 @@ from collections.abc import Sequence
 
 from app.log.schema import Entry
 
+ROW_BYTES = 1000
+"""About the memory of a row without its bodies."""
+
 
 class Row:
     """An entry on its way into the database; `committed` is done once it is there."""
 
     __slots__ = ("bytes", "committed", "entry", "number", "written")
 
-    def __init__(self, number: int, entry: Entry, committed: "asyncio.Future[None] | None") -> None:
-        self.number, self.entry, self.committed = number, entry, committed
-        self.bytes = entry.bytes
+    def __init__(self, number: int, entry: Entry, size: int, committed: "asyncio.Future[None] | None") -> None:
+        self.number, self.entry, self.bytes, self.committed = number, entry, size, committed
         self.written = False
 
     async def is_committed(self, seconds: float) -> bool:
@@ -39,14 +41,15 @@ class WaitingRows:
 
     def add(self, entry: Entry, committed: "asyncio.Future[None] | None" = None) -> Row | None:
         """Takes an entry from any thread; None, and counted, if there is no room for it."""
+        size = ROW_BYTES + len(entry.request_body) + len(entry.response_body)
         with self._lock:
-            if self.count >= self._most_rows or self.bytes + entry.bytes > self._most_bytes:
+            if self.count >= self._most_rows or self.bytes + size > self._most_bytes:
                 self.refused += 1
                 return None
-            row = Row(next(self._numbers), entry, committed)
+            row = Row(next(self._numbers), entry, size, committed)
             self._rows.append(row)
             self.count += 1
-            self.bytes += row.bytes
+            self.bytes += size
         return row
 
     def amend(self, row: Row, entry: Entry) -> None:
