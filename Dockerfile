@@ -6,7 +6,7 @@ COPY torch-cpu.txt ./
 RUN /venv/bin/pip install --quiet --no-cache-dir --no-deps --requirement torch-cpu.txt
 COPY pyproject.toml README.md ./
 # The dependencies before the code: a change of the code then rebuilds in seconds.
-RUN mkdir app && touch app/__init__.py && /venv/bin/pip install --quiet --no-cache-dir . \
+RUN mkdir app && touch app/__init__.py && /venv/bin/pip install --quiet --no-cache-dir '.[postgres]' \
     && /venv/bin/pip uninstall --quiet --yes review-lm pip \
     # Headers, torch's own tests and its compilers serve nobody here; torch_shm_manager it insists on.
     && cd /venv/lib/python3.11/site-packages/torch \

@@ -7,6 +7,7 @@ Problem                  what a client is told, in `application/problem+json`
 ├── Overloaded           429  too much work is waiting; says when to come again
 ├── InternalError        500  a fault of the service; the request id finds it in the server's output
 ├── NotReady             503  the model has not answered yet, or the service is stopping
+├── Unlogged             503  the answer's row could not be committed (REVIEW_LM_LOG_DURABILITY=commit)
 └── DeadlineExceeded     504  the answer was not ready within REVIEW_LM_DEADLINE_SECONDS
 StartupError             what ends `python -m app` with one sentence
 """
@@ -93,6 +94,11 @@ class InternalError(Problem):
 class NotReady(Problem):
     status, type, title = 503, "not-ready", "The service is not ready"
     description = "The model has not answered yet, or the service is stopping."
+
+
+class Unlogged(Problem):
+    status, type, title = 503, "unlogged", "The request cannot be logged"
+    description = "The request log, without which this service may not answer, cannot be written."
 
 
 class DeadlineExceeded(Problem):

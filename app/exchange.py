@@ -4,6 +4,7 @@ A plain ASGI class, so that it costs microseconds.
 """
 
 import hmac
+import json
 import logging
 import re
 import secrets
@@ -17,8 +18,11 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.calls import Timing
-from app.errors import BodyTooLarge, InternalError, Problem, Unauthorized
-from app.request_log import Entry, RequestLog
+from app.errors import BodyTooLarge, InternalError, Problem, Unauthorized, Unlogged
+from app.held import LAST_EVENT, HeldAnswer
+from app.log.bodies import without_nul
+from app.log.request_log import RequestLog
+from app.log.schema import Entry
 from app.settings import Settings
 from app.telemetry import Telemetry
 
@@ -27,6 +31,8 @@ OPEN_PATHS = frozenset({"/", "/livez", "/readyz", "/health"})
 UNLOGGED_PATHS = frozenset({"/", "/livez", "/readyz", "/health", "/metrics", "/docs", "/openapi.json"})
 """Probes and pages, which would drown the requests, as the page's own files would."""
 PAGE_FILES = "/static/"
+LEAST_COMMIT_SECONDS = 1.0
+"""How long an answer waits for its row at least, even one that came at its deadline."""
 CLIENT_LEFT = 499
 """What the log calls a request whose client left before there was an answer, as other servers do."""
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -49,6 +55,7 @@ class Exchange:
     tokens_in: int = 0
     tokens_out: int = 0
     status: int = 0
+    recorded: bool = False
     request_body: bytes = b""
     response_body: bytearray = field(default_factory=bytearray)
 
@@ -65,6 +72,7 @@ class ExchangeMiddleware:
     def __init__(self, app: ASGIApp, settings: Settings, log: RequestLog, telemetry: Telemetry, model: str) -> None:
         self._app, self._settings, self._log, self._model = app, settings, log, model
         self._telemetry = telemetry
+        self._keeps_bodies = settings.log_bodies != "none"
         self._keys = [key.get_secret_value().encode() for key in settings.api_keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,12 +83,34 @@ class ExchangeMiddleware:
         headers = dict(reversed(scope["headers"]))  # of several with one name, the first counts
         exchange = Exchange(_request_id(headers), scope["path"])
         scope.setdefault("state", {})["exchange"] = exchange
+        logged = _is_logged(exchange.path)
         try:
-            await self._answer(scope, receive, self._observed(send, exchange), headers, exchange)
+            if logged and self._settings.log_durability == "commit":
+                await self._answer_when_committed(scope, receive, send, headers, exchange)
+            else:
+                await self._answer(scope, receive, self._observed(send, exchange), headers, exchange)
         finally:
-            if exchange.status and _is_logged(exchange.path):
-                self._log.record(self._entry(exchange))
+            if exchange.status and logged:
+                if not exchange.recorded:
+                    self._log.record(self._entry(exchange))
                 self._note(scope, exchange)
+
+    async def _answer_when_committed(
+        self, scope: Scope, receive: Receive, send: Send, headers: RequestHeaders, exchange: Exchange
+    ) -> None:
+        """Answers, but the end of the answer leaves only after its row is in the database."""
+        held = HeldAnswer(send)
+        observed = self._observed(held.send, exchange)
+        await self._answer(scope, receive, observed, headers, exchange)
+        row = self._log.add(self._entry(exchange))
+        exchange.recorded = True
+        left = self._settings.deadline_seconds - exchange.latency_ms / 1000
+        if not row or not await row.is_committed(max(left, LEAST_COMMIT_SECONDS)):
+            held.forget()
+            await _tell_unlogged(scope, receive, observed, exchange, held.begun)
+            if row:
+                self._log.amend(row, self._entry(exchange))
+        await held.release()
 
     async def _answer(
         self, scope: Scope, receive: Receive, send: Send, headers: RequestHeaders, exchange: Exchange
@@ -132,7 +162,7 @@ class ExchangeMiddleware:
         return bytes(body)
 
     def _observed(self, send: Send, exchange: Exchange) -> Send:
-        keep = self._settings.log_bodies == "full" and _is_logged(exchange.path)
+        keep = self._keeps_bodies and _is_logged(exchange.path)
 
         async def observe(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -149,20 +179,31 @@ class ExchangeMiddleware:
         return observe
 
     def _entry(self, exchange: Exchange) -> Entry:
-        full = self._settings.log_bodies == "full"
         return Entry(
             time=exchange.time,
             request_id=exchange.request_id,
-            route=_without_nul(exchange.path)[:200],
+            route=without_nul(exchange.path)[:200],
             status=exchange.status,
             latency_ms=round(exchange.latency_ms, 3),
             queue_ms=round(exchange.timing.queue, 3),
             tokens_in=exchange.tokens_in,
             tokens_out=exchange.tokens_out,
             model=self._model,
-            request_body=_as_text(exchange.request_body) if full else None,
-            response_body=_as_text(bytes(exchange.response_body)) if full else None,
+            request_body=exchange.request_body if self._keeps_bodies else b"",
+            response_body=exchange.response_body,
         )
+
+
+async def _tell_unlogged(scope: Scope, receive: Receive, send: Send, exchange: Exchange, begun: bool) -> None:
+    """Ends an answer whose row is not in the database: with a problem, or in a stream with an event that has it."""
+    problem = Unlogged("The request log cannot be written at present; ask again later.", headers={"Retry-After": "5"})
+    # A body of its own, as the log's thread may be reading the one before.
+    exchange.response_body = exchange.response_body.removesuffix(LAST_EVENT) if begun else bytearray()
+    if begun:
+        event = f"data: {json.dumps({'error': problem.details().model_dump(exclude_none=True)})}\n\n".encode()
+        await send({"type": "http.response.body", "body": event + LAST_EVENT})
+    else:
+        await problem.response()(scope, receive, send)
 
 
 def _is_logged(path: str) -> bool:
@@ -182,12 +223,3 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
         return messages.pop() if messages else await receive()
 
     return replay
-
-
-def _as_text(body: bytes) -> str:
-    return _without_nul(body.decode("utf-8", "replace"))
-
-
-def _without_nul(text: str) -> str:
-    # PostgreSQL takes no NUL in a text, and a database that refuses a row would hold up all that follow.
-    return text.replace("\x00", "\ufffd")

@@ -1,5 +1,6 @@
 """Puts the service together."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,9 +11,9 @@ from app.errors import install_error_handlers
 from app.exchange import ExchangeMiddleware
 from app.generation import GenerationSettings, generate
 from app.language_model import load_language_model
+from app.log.request_log import RequestLog
 from app.metrics_file import read_metrics
 from app.next_word import next_words
-from app.request_log import RequestLog
 from app.routes import generate as generate_route
 from app.routes import next_word, operations, page, score
 from app.sampling import SamplingSettings
@@ -38,7 +39,7 @@ def create_app(settings: Settings) -> FastAPI:
         engine=Engine(
             model, settings.max_waiting_rows, settings.max_waiting_tokens, settings.deadline_seconds, telemetry
         ),
-        log=RequestLog(settings.database_url, settings.log_queue_rows),
+        log=RequestLog(settings),
         telemetry=telemetry,
     )
     service.watch()
@@ -52,7 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
         yield
         service.ready = False
         service.engine.close()
-        service.log.close()
+        await asyncio.to_thread(service.log.close)
 
     routers = (next_word.router, generate_route.router, score.router, operations.router, page.router)
     app = FastAPI(

@@ -13,7 +13,7 @@ from app.engine import Engine
 from app.errors import FieldProblem, InvalidRequest
 from app.exchange import Exchange
 from app.language_model import LanguageModel
-from app.request_log import RequestLog
+from app.log.request_log import RequestLog
 from app.settings import Settings
 from app.spelling import Spelling
 from app.telemetry import Telemetry
@@ -42,12 +42,18 @@ class Service:
                 "running_rows": ("Rows of the work that the engine has begun.", lambda: engine.running_rows),
                 "state_cache_bytes": ("Memory that states after texts seen before take.", lambda: states.bytes),
                 "log_waiting_rows": ("Rows of the request log that wait to be written.", lambda: log.waiting),
+                "log_waiting_bytes": ("Memory that those rows take.", lambda: log.waiting_bytes),
+                "log_failing": ("1 while the request log cannot be written.", lambda: float(log.error is not None)),
             },
             counters={
                 "state_cache_hits": ("Texts of which a beginning was kept.", lambda: states.hits),
                 "state_cache_misses": ("Texts of which nothing was kept.", lambda: states.misses),
                 "log_written_rows": ("Rows of the request log that were written.", lambda: log.written),
                 "log_dropped_rows": ("Rows of the request log that were lost.", lambda: log.dropped),
+                "log_deleted_rows": (
+                    "Rows of the request log that had become too old or too many.",
+                    lambda: log.deleted,
+                ),
             },
         )
 

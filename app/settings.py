@@ -24,10 +24,25 @@ class Settings(BaseSettings):
     database_url: str = Field(
         "sqlite:///logs/requests.sqlite3",
         validation_alias=AliasChoices("DATABASE_URL", "database_url"),
-        description="database of the request log, as SQLAlchemy writes it (the variable is DATABASE_URL)",
+        description="database of the request log, `sqlite:///…` or `postgresql://…` (the variable is DATABASE_URL)",
     )
-    log_bodies: Literal["full", "none"] = Field("full", description="keep request and response bodies in the log")
+    log_durability: Literal["background", "commit"] = Field(
+        "background", description="`commit`: answer only after the log's row is in the database, or with 503"
+    )
+    log_bodies: Literal["full", "truncated", "hashed", "none"] = Field(
+        "full", description="what the log keeps of request and response bodies: `full`, `truncated`, `hashed`, `none`"
+    )
+    log_body_characters: int = Field(1_000, ge=1, description="characters that `truncated` keeps of a body")
+    log_hash_key: SecretStr | None = Field(
+        None,
+        description="key of `hashed` (HMAC-SHA-256); without one it is SHA-256, which tells texts that are guessed",
+    )
     log_queue_rows: int = Field(10_000, ge=1, description="log rows that may wait for the database; more are dropped")
+    log_queue_bytes: int = Field(
+        67_108_864, ge=10_000, description="bytes of log rows that may wait for the database; more are dropped"
+    )
+    log_max_days: float = Field(0, ge=0, description="days after which a row of the log is deleted; 0 keeps all")
+    log_max_rows: int = Field(0, ge=0, description="rows of the log, of which the oldest are deleted; 0 keeps all")
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="keys, separated by commas; with any, every route but the probes asks for one"
     )

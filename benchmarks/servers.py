@@ -49,11 +49,14 @@ class Server:
 
 
 @contextmanager
-def serving(module: str = SERVICE, **settings: str) -> Iterator[Server]:
-    """Runs `python -m module` until the end of the block; `settings` are REVIEW_LM_ variables without that prefix."""
+def serving(module: str = SERVICE, database: str | None = None, **settings: str) -> Iterator[Server]:
+    """Runs `python -m module` until the end of the block; `settings` are REVIEW_LM_ variables without that prefix.
+
+    `database` is where its log goes, which else ends with the block.
+    """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("REVIEW_LM_")}
     with tempfile.TemporaryDirectory() as directory:
-        own = {"REVIEW_LM_PORT": "0", "DATABASE_URL": f"sqlite:///{directory}/requests.sqlite3"}
+        own = {"REVIEW_LM_PORT": "0", "DATABASE_URL": database or f"sqlite:///{directory}/requests.sqlite3"}
         variables = {f"REVIEW_LM_{name.upper()}": value for name, value in settings.items()}
         output = Path(directory) / "output"
         with output.open("wb") as file:

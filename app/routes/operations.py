@@ -21,7 +21,11 @@ class Alive(BaseModel):
 class LogHealth(BaseModel):
     written: int = Field(description="rows written since the start")
     waiting: int = Field(description="rows that wait to be written")
-    dropped: int = Field(description="rows lost because the database could not take them")
+    waiting_bytes: int = Field(description="memory that those rows take")
+    dropped: int = Field(
+        description="rows lost because there was no room for them, or no time to write them at the end"
+    )
+    deleted: int = Field(description="rows deleted since the start because they were too old or too many")
     error: str | None = Field(None, description="why the last attempt to write failed; null while writing works")
 
 
@@ -71,7 +75,14 @@ async def health(client: Client) -> Response:
         ready=answers,
         uptime_seconds=round(time.monotonic() - service.started, 3),
         rows=service.engine.admitted_rows,
-        log=LogHealth(written=log.written, waiting=log.waiting, dropped=log.dropped, error=log.error),
+        log=LogHealth(
+            written=log.written,
+            waiting=log.waiting,
+            waiting_bytes=log.waiting_bytes,
+            dropped=log.dropped,
+            deleted=log.deleted,
+            error=log.error,
+        ),
     )
     return JSONResponse(page.model_dump(), 200 if answers else 503)
 

@@ -75,14 +75,14 @@ def test_the_engines_side_knows_no_http(module: str) -> None:
         "app.main",
         "app.settings",
         "app.schemas",
-        "app.request_log",
+        "app.log",
     }
     assert not {name for name in _imports(ROOT / module) if any(name.startswith(each) for each in outside)}
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_only_the_request_log_knows_the_database(module: str) -> None:
-    assert not {"sqlalchemy", "sqlite3"} & _packages(module) or module == "app/request_log.py"
+    assert not {"sqlalchemy", "sqlite3", "alembic"} & _packages(module) or module.startswith("app/log/")
 
 
 @pytest.mark.parametrize("module", MODULES)

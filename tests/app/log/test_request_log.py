@@ -1,9 +1,6 @@
 import json
-import sqlite3
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,48 +8,27 @@ import httpx
 import pytest
 
 from app.errors import StartupError
-from app.request_log import Entry, RequestLog
+from tests.app.log.support import COLUMNS, connected, entry, ids, log_of
 from tests.app.support import Server, eventually, running_server
-
-COLUMNS = (
-    "time, request_id, route, status, latency_ms, queue_ms, tokens_in, tokens_out, model, request_body, response_body"
-)
-
-
-def entry(request_id: str, body: str | None = "{}") -> Entry:
-    return Entry(datetime(2026, 1, 2, 3, 4, 5, 678), request_id, "/score", 200, 1.5, 0.25, 3, 4, "m", body, "…")
-
-
-@contextmanager
-def connected(path: Path) -> Iterator[sqlite3.Connection]:
-    connection = sqlite3.connect(path, isolation_level=None)
-    try:
-        yield connection
-    finally:
-        connection.close()
-
-
-def ids(path: Path) -> list[str]:
-    with connected(path) as connection:
-        return [row[0] for row in connection.execute("SELECT request_id FROM requests ORDER BY id")]
 
 
 def test_an_entry_comes_back_as_it_was_recorded(tmp_path: Path) -> None:
-    log = RequestLog(f"sqlite:///{tmp_path}/new/folder/log.sqlite3", 10)
+    log = log_of(f"sqlite:///{tmp_path}/new/folder/log.sqlite3")
     log.start()
     log.record(entry("a"))
-    log.record(entry("b", body=None))
+    log.record(entry("b", body=b"caf\xc3\xa9 \xff \x00"))
     eventually(lambda: log.written == 2)
     log.close()
     with connected(tmp_path / "new/folder/log.sqlite3") as connection:
         rows = connection.execute(f"SELECT {COLUMNS} FROM requests ORDER BY id").fetchall()
-    for row, recorded in zip(rows, [entry("a"), entry("b", body=None)], strict=True):
-        assert (datetime.fromisoformat(row[0]), *row[1:]) == recorded
+    assert [row[1:-2] for row in rows] == [entry(name)[1:-2] for name in "ab"]
+    assert {datetime.fromisoformat(row[0]) for row in rows} == {entry("a").time}
+    assert [row[-2:] for row in rows] == [("{}", "…"), ("café \ufffd \ufffd", "…")]
 
 
 def test_a_log_is_continued_where_it_was_left(tmp_path: Path) -> None:
     for request_id in ("a", "b"):
-        log = RequestLog(f"sqlite:///{tmp_path}/log.sqlite3", 10)
+        log = log_of(f"sqlite:///{tmp_path}/log.sqlite3")
         log.start()
         log.record(entry(request_id))
         log.close()
@@ -60,7 +36,7 @@ def test_a_log_is_continued_where_it_was_left(tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit_into_the_queue_is_dropped_and_counted(tmp_path: Path) -> None:
-    log = RequestLog(f"sqlite:///{tmp_path}/log.sqlite3", 3)
+    log = log_of(f"sqlite:///{tmp_path}/log.sqlite3", rows=3)
     for place in range(5):
         log.record(entry(str(place)))
     assert (log.waiting, log.dropped, log.written) == (3, 2, 0)
@@ -71,7 +47,7 @@ def test_what_does_not_fit_into_the_queue_is_dropped_and_counted(tmp_path: Path)
 
 
 def test_no_entry_of_many_threads_is_lost(tmp_path: Path) -> None:
-    log = RequestLog(f"sqlite:///{tmp_path}/log.sqlite3", 100_000)
+    log = log_of(f"sqlite:///{tmp_path}/log.sqlite3", rows=100_000)
     log.start()
     start = threading.Barrier(8)
 
@@ -89,29 +65,31 @@ def test_no_entry_of_many_threads_is_lost(tmp_path: Path) -> None:
     assert [each for each in written if each.startswith("3/")] == [f"3/{place}" for place in range(400)]
 
 
-@pytest.mark.parametrize("url", ["nonsense", "nosuchdatabase://host/log", "sqlite:///{folder}", "sqlite:///{file}/log"])
+@pytest.mark.parametrize(
+    "url", ["nonsense", "nosuchdatabase://host/log", "sqlite://", "sqlite:///{folder}", "sqlite:///{file}/log"]
+)
 def test_a_place_that_cannot_be_written_is_refused_with_advice(tmp_path: Path, url: str) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(StartupError, match="DATABASE_URL") as refusal:
-        RequestLog(url.format(folder=tmp_path, file=tmp_path / "file"), 10)
+        log_of(url.format(folder=tmp_path, file=tmp_path / "file"))
     assert "\n" not in str(refusal.value)
 
 
 def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("a diary of many words" * 100)
     with pytest.raises(StartupError, match="DATABASE_URL"):
-        RequestLog(f"sqlite:///{tmp_path}/log", 10)
+        log_of(f"sqlite:///{tmp_path}/log")
     assert (tmp_path / "log").read_text() == "a diary of many words" * 100
 
 
 def test_a_password_is_not_told() -> None:
     with pytest.raises(StartupError) as refusal:
-        RequestLog("mssql+nosuchdriver://user:secret@host/log", 10)
+        log_of("mssql+nosuchdriver://user:secret@host/log")
     assert "secret" not in str(refusal.value)
 
 
 def test_a_log_that_may_not_be_written_is_left_empty_by_the_trial(tmp_path: Path) -> None:
-    RequestLog(f"sqlite:///{tmp_path}/log.sqlite3", 10).close()
+    log_of(f"sqlite:///{tmp_path}/log.sqlite3").close()
     assert ids(tmp_path / "log.sqlite3") == []
 
 
@@ -210,7 +188,8 @@ def test_a_locked_database_stops_nothing_and_loses_nothing(tmp_path: Path, rando
             other.execute("ROLLBACK")
         recovered = eventually(lambda: page if (page := server.health())["log"]["waiting"] == 0 else None)
         assert recovered["status"] == "ok"
-        assert recovered["log"] == {"written": 30, "waiting": 0, "dropped": 0, "error": None}
+        counts = {"written": 30, "waiting": 0, "waiting_bytes": 0, "dropped": 0, "deleted": 0, "error": None}
+        assert recovered["log"] == counts
         expected = [f"locked-{place}" for place in range(30)]
         assert [row["request_id"] for row in server.log_rows("request_id LIKE 'locked-%'")] == expected
 

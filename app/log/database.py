@@ -1,0 +1,167 @@
+"""The database of the log: SQLite or PostgreSQL, opened anew whenever it failed. Used by one thread at a time."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, delete, func, make_url, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
+from sqlalchemy.pool import QueuePool
+
+from app.errors import StartupError
+from app.log.migrate import ForeignTable, migrate
+from app.log.schema import requests
+from app.log.sqlite import WatchedFile, set_up
+
+OPENING_SECONDS = 10.0
+"""How long the start waits for the lock of another process."""
+PIECE_ROWS = 500
+"""Rows of one deletion: it takes milliseconds, and rows that come in wait no longer."""
+ADVICE = "set DATABASE_URL to a database that can be, such as sqlite:////var/lib/review-lm/requests.sqlite3."
+NOT_ANSWERING = {"connect_timeout": "5", "tcp_user_timeout": "10000"}
+"""After how many seconds, and milliseconds, libpq takes a PostgreSQL that says nothing for lost."""
+
+
+class Database:
+    def __init__(self, url: str, durable: bool) -> None:
+        """Opens the database, in the latest schema; raises StartupError if rows cannot be written there."""
+        self._url, self._durable = parsed(url), durable
+        self._file = WatchedFile(Path(str(self._url.database))) if _is_sqlite(self._url) else None
+        self._engine: Engine | None = None
+        try:
+            self._open_when_free()
+        except (OSError, ImportError, SQLAlchemyError, ForeignTable) as error:
+            shown = self._url.render_as_string(hide_password=True)
+            raise StartupError(f"The request log {shown} cannot be written ({reason(error)}); {ADVICE}") from None
+
+    def write(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Writes all rows or none; those whose key is there already are replaced."""
+        with self._transaction() as connection:
+            connection.execute(_upsert(connection.dialect.name), list(rows))
+
+    def delete_before(self, oldest: datetime) -> int:
+        """Deletes a piece of the rows that are older; returns how many."""
+        return self._delete(select(requests.c.id).where(requests.c.time < oldest).order_by(requests.c.id), PIECE_ROWS)
+
+    def delete_beyond(self, most: int) -> int:
+        """Deletes a piece of the oldest rows if there are more than `most`; returns how many."""
+        with self._transaction() as connection:
+            first, last = connection.execute(select(func.min(requests.c.id), func.max(requests.c.id))).one()
+            if first is None or last - first < most:  # known without counting
+                return 0
+            surplus = connection.execute(select(func.count()).select_from(requests)).scalar_one() - most
+        return self._delete(select(requests.c.id).order_by(requests.c.id), min(surplus, PIECE_ROWS))
+
+    def _delete(self, ids: Any, most: int) -> int:
+        if most <= 0:
+            return 0
+        with self._transaction() as connection:
+            return connection.execute(delete(requests).where(requests.c.id.in_(ids.limit(most)))).rowcount
+
+    def close(self) -> None:
+        if self._engine:
+            self._engine.dispose()
+            self._engine = None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """A transaction; whatever goes wrong is raised, and the database is opened anew for the next one."""
+        try:
+            with self._usable().begin() as connection:
+                yield connection
+            if self._file:
+                self._file.check()
+        except Exception:
+            self.close()
+            raise
+
+    def _usable(self) -> Engine:
+        if self._engine and self._file and self._file.is_replaced():
+            self.close()
+        if not self._engine:
+            self._open()
+        assert self._engine
+        return self._engine
+
+    def _open_when_free(self) -> None:
+        """Opens the database; waits for other processes that start with it at the same time."""
+        give_up = time.monotonic() + OPENING_SECONDS
+        while not self._engine:
+            try:
+                self._open()
+            except OperationalError as error:
+                if "database is locked" not in str(error) or time.monotonic() > give_up:
+                    raise
+                time.sleep(0.05)
+
+    def _open(self) -> None:
+        if self._file:
+            self._file.make_folder()
+        engine = create_engine(self._url, poolclass=QueuePool, pool_size=1)
+        if self._file:
+            set_up(engine, self._durable)
+        try:
+            with engine.begin() as connection:
+                migrate(connection)
+                _try_to_write(connection)
+            if self._file:
+                self._file.remember()
+        except BaseException:
+            engine.dispose()
+            raise
+        self._engine = engine
+
+
+def _try_to_write(connection: Connection) -> None:
+    with connection.begin_nested() as trial:
+        connection.execute(_upsert(connection.dialect.name), _TRIAL)
+        trial.rollback()
+
+
+_TRIAL: dict[str, Any] = {
+    **{column.name: "" for column in requests.columns if column.name != "id"},
+    **dict.fromkeys(("status", "latency_ms", "queue_ms", "tokens_in", "tokens_out"), 0),
+    "time": datetime(2000, 1, 1),
+    "row_key": "trial",
+}
+
+
+def parsed(url: str) -> URL:
+    """The address as SQLAlchemy takes it, with the driver of this service; raises StartupError if it cannot be used."""
+    try:
+        address = make_url(url)
+    except ArgumentError as error:
+        raise StartupError(f"DATABASE_URL is not a database address ({reason(error)}); {ADVICE}") from None
+    if address.drivername in {"postgresql", "postgres"}:
+        address = address.set(drivername="postgresql+psycopg")
+    if address.drivername == "postgresql+psycopg":
+        return address.update_query_dict({**NOT_ANSWERING, **address.query})
+    if not _is_sqlite(address):
+        raise StartupError(f"The request log is written to SQLite or PostgreSQL, not to {address.drivername}; {ADVICE}")
+    if address.database in {None, "", ":memory:"}:
+        raise StartupError(f"A request log in memory would be lost; {ADVICE}")
+    return address
+
+
+def reason(error: BaseException) -> str:
+    """What went wrong, in a line."""
+    if isinstance(error, ImportError):
+        return f"{error}; pip install 'review-lm[postgres]' brings what PostgreSQL needs"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    lines = str(getattr(error, "orig", None) or error).splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _is_sqlite(url: URL) -> bool:
+    return url.drivername in {"sqlite", "sqlite+pysqlite"}
+
+
+def _upsert(dialect: str) -> Any:
+    insert = postgresql.insert(requests) if dialect == "postgresql" else sqlite.insert(requests)
+    replaced = {c.name: insert.excluded[c.name] for c in requests.columns if c.name not in {"id", "row_key"}}
+    return insert.on_conflict_do_update(index_elements=["row_key"], set_=replaced)

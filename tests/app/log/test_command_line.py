@@ -1,0 +1,167 @@
+"""`python -m app.log` on a real database of each kind."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from app.log.schema import Entry
+from tests.app.log.support import entry, log_of
+from tests.app.support import ROOT, eventually
+
+NOW = datetime.now(UTC).replace(tzinfo=None)
+ENTRIES: list[Entry] = [
+    entry("first", time=NOW - timedelta(days=3))._replace(route="/next-word", latency_ms=2.0),
+    entry("second", time=NOW - timedelta(hours=3))._replace(status=422, latency_ms=30.0),
+    entry("third", time=NOW - timedelta(minutes=3), body='{"text": "a, ☕\nb"}'.encode())._replace(latency_ms=400.0),
+]
+
+
+def command(*arguments: str, **variables: str) -> "subprocess.Popen[str]":
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("REVIEW_LM_")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "app.log", *arguments],
+        cwd=ROOT,
+        env=inherited | {"PYTHONUTF8": "1"} | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(*arguments: str, **variables: str) -> tuple[int, str, str]:
+    process = command(*arguments, **variables)
+    output, complaint = process.communicate(timeout=120)
+    return process.returncode, output, complaint
+
+
+def shown(url: str, *arguments: str) -> list[str]:
+    """The request ids of the rows that are shown."""
+    status, output, complaint = run(*arguments, DATABASE_URL=url)
+    assert (status, complaint) == (0, "")
+    return [line.rpartition("  ")[2] for line in output.splitlines()]
+
+
+@pytest.fixture
+def filled(url: str) -> str:
+    write(url, ENTRIES)
+    return url
+
+
+def write(url: str, entries: list[Entry]) -> None:
+    log = log_of(url)
+    log.start()
+    for each in entries:
+        log.record(each)
+    log.close()
+
+
+def test_the_newest_come_first(filled: str) -> None:
+    assert shown(filled) == ["third", "second", "first"]
+    assert shown(filled, "--limit", "2") == ["third", "second"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--route", "/next-word"], ["first"]),
+        (["--status", "422"], ["second"]),
+        (["--request-id", "third"], ["third"]),
+        (["--slower-than", "30"], ["third"]),
+        (["--since", "4h"], ["third", "second"]),
+        (["--since", "1d", "--until", "10m"], ["second"]),
+        (["--since", (NOW - timedelta(hours=3)).isoformat()], ["third", "second"]),
+        (["--until", (NOW - timedelta(hours=3)).isoformat() + "Z"], ["first"]),
+        (["--route", "/nowhere"], []),
+    ],
+)
+def test_filters(tmp_path: Path, arguments: list[str], expected: list[str]) -> None:
+    url = f"sqlite:///{tmp_path}/log.sqlite3"
+    write(url, ENTRIES)
+    assert shown(url, *arguments) == expected
+
+
+def test_exports_hold_everything(filled: str, tmp_path: Path) -> None:
+    expected = {"request_id": "third", "status": 200, "latency_ms": 400.0, "request_body": '{"text": "a, ☕\nb"}'}
+    for kind in ("jsonl", "csv"):
+        file = tmp_path / f"rows.{kind}"
+        assert run("--format", kind, "--output", str(file), "--limit", "0", "--database", filled) == (0, "", "")
+        text = file.read_text(encoding="utf-8")
+        if kind == "jsonl":
+            rows = [json.loads(line) for line in text.splitlines()]
+        else:
+            rows = list(csv.DictReader(io.StringIO(text, newline="")))
+        assert [row["request_id"] for row in rows] == ["third", "second", "first"]
+        assert {name: str(rows[0][name]) for name in expected} == {name: str(value) for name, value in expected.items()}
+        assert datetime.fromisoformat(rows[0]["time"]) == ENTRIES[2].time
+    assert sorted(path.name for path in tmp_path.glob("rows.*")) == ["rows.csv", "rows.jsonl"]
+
+
+def test_rows_are_followed_also_into_a_new_file(filled: str, tmp_path: Path) -> None:
+    with command("--follow", "--format", "jsonl", "--status", "200", DATABASE_URL=filled) as process:
+        output = process.stdout
+        assert output
+        os.set_blocking(output.fileno(), False)
+
+        def line_after(new: Entry) -> str:
+            write(filled, [new])
+            return output.readline()
+
+        try:
+            # What was there before is not shown, so rows are written until one is: from then on it follows.
+            eventually(lambda: line_after(entry("new")))
+            write(filled, [entry("ignored")._replace(status=404), entry("last")])
+            shown = ""
+            while '"last"' not in shown:
+                shown = eventually(output.readline)
+                assert "first" not in shown
+                assert "ignored" not in shown
+            if filled.startswith("sqlite"):
+                (tmp_path / "log.sqlite3").unlink()
+                write(filled, [entry("in another file")])
+                assert "in another file" in eventually(output.readline)
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--database", "sqlite:///nowhere/log.sqlite3"], "There is no request log at"),
+        (["--database", "sqlite:///README.md"], "cannot be read"),
+        (["--database", "postgresql://nobody:secret@127.0.0.1:1/log"], "cannot be read"),
+        (["--database", "nonsense"], "DATABASE_URL"),
+        (["--since", "yesterday"], "'yesterday' is no time"),
+        (["--limit", "-1"], "'-1' is no number of rows"),
+        (["--output", "/nowhere/rows.csv"], "/nowhere/rows.csv"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path, arguments: list[str], said: str) -> None:
+    write(f"sqlite:///{tmp_path}/log.sqlite3", ENTRIES)
+    status, output, complaint = run(*arguments, DATABASE_URL=f"sqlite:///{tmp_path}/log.sqlite3")
+    assert status in {1, 2}
+    assert output == ""
+    assert said in complaint.splitlines()[-1]
+    assert "Traceback" not in complaint
+    assert "secret" not in complaint
+
+
+def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/log.sqlite3"
+    write(url, [entry(f"{place}") for place in range(3000)])
+    process = command("--limit", "0", DATABASE_URL=url)
+    assert process.stdout
+    assert process.stderr
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(60) == 0
+    assert process.stderr.read() == ""
+    process.stderr.close()
