@@ -36,7 +36,7 @@ def dictate(
 ) -> tuple[Generation, list[Event]]:
     """Answers a generation with these tokens, in the engine's place; returns it and what it told on the way."""
     events: list[Event] = []
-    task = generate(model, prompt, None, asked, lambda *event: events.append(event))
+    task = generate(model, prompt, None, asked, lambda *event: events.append(event[:3]))
     call = next(task)
     try:
         for token in tokens:
