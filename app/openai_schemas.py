@@ -95,7 +95,7 @@ def examples(model: str) -> list[dict[str, Any]]:
 
 
 class Logprobs(BaseModel):
-    """A place in each list for each token, the end mark `<end>` among them.
+    """A place in each list for each token, those of a stop string and the end mark `<end>` among them.
 
     A token that is only part of a character is written as its bytes, `bytes:\\xe2\\x80`.
     """

@@ -147,7 +147,8 @@ def _check(request: CompletionRequest, service: Service) -> None:
     for place, prompt in enumerate(request.prompt):
         require_at_most(f"prompt.{place}", len(prompt), limits.max_characters, "characters")
     require_at_most("n", request.n, limits.max_n, "texts")
-    require_at_most("prompt", len(request.prompt) * request.n, limits.max_texts, "choices, `n` for each prompt")
+    choices = len(request.prompt) * request.n
+    require_at_most("prompt", choices, max(limits.max_texts, limits.max_n), "choices, `n` for each prompt")
     require_at_most("max_tokens", request.max_tokens, limits.max_tokens, "tokens")
     if request.best_of not in (None, request.n):
         raise invalid("best_of", "It is not supported; leave it out", UNSUPPORTED)
