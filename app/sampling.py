@@ -60,7 +60,7 @@ def uniforms(seed: int, index: int) -> Iterator[float]:
 class Chosen:
     """A token for each row, and its natural log-probability under the model.
 
-    Where any row asks for them, `top` has each row's most probable tokens and their log-probabilities, the best first.
+    Where any row asks for them, `top` has for each as many of the most probable tokens as it asked for, the best first.
     """
 
     tokens: list[int]
@@ -87,8 +87,19 @@ def choose(log_probabilities: Tensor, rows: Sequence[SamplingRow]) -> Chosen:
         tokens[place] = _draw_sorted(own, rows[place].settings, rows[place].uniform)
     chosen = [tokens[place] for place in range(len(rows))]
     values = log_probabilities.gather(1, torch.tensor(chosen)[:, None])[:, 0].tolist()
-    most = max(row.top for row in rows)
-    return Chosen(chosen, values, most_probable(log_probabilities, most) if most else [])
+    return Chosen(chosen, values, _tops(log_probabilities, rows))
+
+
+def _tops(log_probabilities: Tensor, rows: Sequence[SamplingRow]) -> list[list[tuple[int, float]]]:
+    """What `Chosen` tells besides; rows that ask for nothing cost nothing."""
+    asking = [place for place, row in enumerate(rows) if row.top]
+    if not asking:
+        return []
+    tops: list[list[tuple[int, float]]] = [[] for _ in rows]
+    found = most_probable(_rows(log_probabilities, asking), max(row.top for row in rows))
+    for place, best in zip(asking, found, strict=True):
+        tops[place] = best[: rows[place].top]
+    return tops
 
 
 def most_probable(log_probabilities: Tensor, count: int) -> list[list[tuple[int, float]]]:
