@@ -88,7 +88,7 @@ def decode(model: LanguageModel, calls: Sequence[Progress]) -> None:
     log_probabilities, after = model.calls.step(tokens, [state for call in asked for state in call.states])
     chosen = choose(log_probabilities, [row for call in asked for row in call.rows])
     for call, rows in _slices(calls):
-        own = Chosen(chosen.tokens[rows], chosen.log_probabilities[rows])
+        own = Chosen(chosen.tokens[rows], chosen.log_probabilities[rows], chosen.top[rows])
         call.result = Decoded(own, after[rows])
 
 

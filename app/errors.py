@@ -1,9 +1,10 @@
-"""Every failure the service can answer with, as RFC 9457 problem details.
+"""Every failure the service can answer with: RFC 9457 problem details, or under /v1 what OpenAI's clients read.
 
 Problem                  what a client is told, in `application/problem+json`
 ├── Unauthorized         401  the API key is missing or wrong
+├── ModelNotFound        404  the model that is asked for is not the one that is served
 ├── BodyTooLarge         413  the body is larger than REVIEW_LM_MAX_BODY_BYTES
-├── InvalidRequest       422  a field is missing, unknown or out of range; lists the fields
+├── InvalidRequest       422  a field is missing, unknown or out of range; lists the fields (400 under /v1)
 ├── Overloaded           429  too much work is waiting; says when to come again
 ├── InternalError        500  a fault of the service; the request id finds it in the server's output
 ├── NotReady             503  the model has not answered yet, or the service is stopping
@@ -21,6 +22,8 @@ from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from app import openai_errors
+
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -31,6 +34,7 @@ class StartupError(Exception):
 class FieldProblem(BaseModel):
     field: str = Field(description="where it is, as in `texts.0`", examples=["k"])
     problem: str = Field(description="what to change", examples=["Input should be less than or equal to 50"])
+    code: str = Field("invalid_value", exclude=True, description="the kind of problem, which OpenAI's clients are told")
 
 
 class ProblemDetails(BaseModel):
@@ -62,14 +66,35 @@ class Problem(Exception):
             type=f"/problems/{self.type}", title=self.title, status=self.status, detail=self.detail, errors=self.errors
         )
 
-    def response(self) -> Response:
-        content = self.details().model_dump(exclude_none=True)
-        return JSONResponse(content, self.status, self.headers, media_type=MEDIA_TYPE)
+    def response(self, path: str) -> Response:
+        """The answer to a request of `path`."""
+        return _response(path, self.details(), self.headers)
+
+
+def openai_error(details: ProblemDetails) -> openai_errors.OpenAIError:
+    """The same problem in the words of OpenAI's API."""
+    first = details.errors[0] if details.errors else None
+    kind = details.type.rpartition("/")[2]
+    if not first:
+        return openai_errors.error(details.status, kind, details.detail, None, None)
+    return openai_errors.error(details.status, kind, details.detail, first.field, first.code)
+
+
+def _response(path: str, details: ProblemDetails, headers: dict[str, str] | None) -> Response:
+    if openai_errors.is_for_openai(path):
+        status = openai_errors.status(details.status)
+        return JSONResponse(openai_error(details).model_dump(), status, headers)
+    return JSONResponse(details.model_dump(exclude_none=True), details.status, headers, media_type=MEDIA_TYPE)
 
 
 class Unauthorized(Problem):
     status, type, title = 401, "unauthorized", "An API key is needed"
     description = "The API key is missing or wrong."
+
+
+class ModelNotFound(Problem):
+    status, type, title = 404, "model-not-found", "There is no such model"
+    description = "`model` is not the one that is served; `GET /v1/models` names it."
 
 
 class BodyTooLarge(Problem):
@@ -121,6 +146,25 @@ def _content(problem: type[Problem]) -> dict[str, Any]:
     return {MEDIA_TYPE: {"schema": schema, "example": example}}
 
 
+def documented_for_openai(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
+    """The same for a route under /v1."""
+    entries: dict[int | str, dict[str, Any]] = {
+        openai_errors.status(problem.status): {
+            "model": openai_errors.OpenAIError,
+            "description": problem.description,
+            "content": {"application/json": {"example": _openai_example(problem)}},
+        }
+        for problem in problems
+    }
+    return {**entries, "default": {"model": openai_errors.OpenAIError, "description": "Any other error."}}
+
+
+def _openai_example(problem: type[Problem]) -> dict[str, Any]:
+    wrong = [FieldProblem(field="n", problem="Input should be greater than or equal to 1")]
+    errors = wrong if problem is InvalidRequest else None
+    return openai_error(problem(problem.description, errors=errors).details()).model_dump()
+
+
 def install_error_handlers(app: FastAPI) -> None:
     """Makes every failure of `app` answer with problem details."""
     app.add_exception_handler(Problem, _on_problem)
@@ -142,16 +186,16 @@ def _describe_problems(app: FastAPI) -> None:
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _on_problem(_: Request, problem: Exception) -> Response:
+def _on_problem(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, Problem)
-    return problem.response()
+    return problem.response(request.url.path)
 
 
-def _on_invalid(_: Request, error: Exception) -> Response:
+def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    errors = [FieldProblem(field=_field(e), problem=_advice(e)) for e in error.errors()]
+    errors = [FieldProblem(field=_field(e), problem=_advice(e), code=_code(e)) for e in error.errors()]
     detail = "; ".join(f"{e.field}: {e.problem}" for e in errors)
-    return InvalidRequest(detail, errors=errors).response()
+    return InvalidRequest(detail, errors=errors).response(request.url.path)
 
 
 def _field(error: Any) -> str:
@@ -168,11 +212,21 @@ def _advice(error: Any) -> str:
     return message
 
 
+def _code(error: Any) -> str:
+    kinds = {
+        "missing": "missing_required_parameter",
+        "extra_forbidden": "unknown_parameter",
+        openai_errors.UNSUPPORTED: openai_errors.UNSUPPORTED,
+    }
+    return kinds.get(error["type"], "invalid_value")
+
+
 def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 400:  # FastAPI's word for a body that the JSON parser gave up on
         problem = "The body is not JSON in UTF-8, or is nested too deeply, or holds too long a number"
-        return InvalidRequest(f"body: {problem}", errors=[FieldProblem(field="body", problem=problem)]).response()
+        invalid = InvalidRequest(f"body: {problem}", errors=[FieldProblem(field="body", problem=problem)])
+        return invalid.response(request.url.path)
     titles = {404: "not-found", 405: "method-not-allowed"}
     details = ProblemDetails(
         type=f"/problems/{titles.get(error.status_code, 'http-error')}",
@@ -181,8 +235,7 @@ def _on_http(request: Request, error: Exception) -> Response:
         detail=_http_advice(request, error),
         errors=None,
     )
-    headers = dict(error.headers) if error.headers else None
-    return JSONResponse(details.model_dump(exclude_none=True), error.status_code, headers, media_type=MEDIA_TYPE)
+    return _response(request.url.path, details, dict(error.headers) if error.headers else None)
 
 
 def _http_advice(request: Request, error: HTTPException) -> str:

@@ -122,12 +122,12 @@ class ExchangeMiddleware:
         except ClientDisconnect:
             exchange.status = exchange.status or CLIENT_LEFT
         except Problem as problem:
-            await problem.response()(scope, receive, send)
+            await problem.response(exchange.path)(scope, receive, send)
         except Exception:
             logger.exception("request %s failed", exchange.request_id)
             if not exchange.status:
                 failure = InternalError(f"Something failed; look for {exchange.request_id} in the server's output.")
-                await failure.response()(scope, receive, send)
+                await failure.response(exchange.path)(scope, receive, send)
 
     def _note(self, scope: Scope, exchange: Exchange) -> None:
         # The route as it is declared: paths that nobody declared would be labels without end.

@@ -10,21 +10,27 @@ from torch import Tensor
 
 from app import context
 from app.calls import Decode, Decoded, Task
+from app.context import Context
 from app.language_model import LanguageModel
-from app.sampling import SamplingRow, SamplingSettings, uniforms
+from app.logprobs import TokenLogprob, told
+from app.sampling import Chosen, SamplingRow, SamplingSettings, uniforms
 
 FinishReason = Literal["end", "length", "stop"]
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationSettings:
-    """What to write; `seed` and a review's index decide its text, whatever else the model is doing."""
+    """What to write; `seed` and a review's index decide its text, whatever else the model is doing.
+
+    With `logprobs` each token is told, and so many of the most probable ones in its place.
+    """
 
     n: int
     max_tokens: int
     sampling: SamplingSettings
     stop: Sequence[str]
     seed: int
+    logprobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,7 @@ class GeneratedReview:
     finish_reason: FinishReason
     tokens: int
     log_probability: float
+    told: Sequence[TokenLogprob] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +47,19 @@ class Generation:
     reviews: list[GeneratedReview]
     prompt_tokens: int
 
+    @property
+    def generated_tokens(self) -> int:
+        return sum(review.tokens for review in self.reviews)
 
-Emit = Callable[[int, str, FinishReason | None], None]
-"""Told of each piece of text as it is certain, and of each review's end: `(index, text, finish reason or None)`."""
+
+Emit = Callable[[int, str, FinishReason | None, Sequence[TokenLogprob]], None]
+"""Told of each piece of text as it is certain, and of its end: `(index, text, finish reason or None, tokens)`.
+
+The tokens are those since the piece before, where they are told at all.
+"""
 
 
-def _nobody(index: int, text: str, reason: FinishReason | None) -> None:
+def nobody(index: int, text: str, reason: FinishReason | None, tokens: Sequence[TokenLogprob]) -> None:
     pass
 
 
@@ -84,69 +98,108 @@ class _Text:
 
 
 class _Row:
-    """One review being written."""
+    """One review being written; `prompt` is as it was sent, `seen` are its tokens where they are penalised."""
 
-    def __init__(self, index: int, prompt: list[int], settings: GenerationSettings, drop_space: bool) -> None:
+    def __init__(self, index: int, prompt: str, seen: list[int], settings: GenerationSettings) -> None:
         self.index, self.settings = index, settings
         self.text = _Text(settings.stop)
         self.log_probabilities: list[float] = []
+        self.told: list[TokenLogprob] = []
         self.reason: FinishReason | None = None
-        self._seen = list(prompt)
+        self._emitted = 0
+        self._prompt_characters = len(prompt)
+        self._seen = list(seen)
         self._uniforms = uniforms(settings.seed, index)
-        self._drop_space = drop_space
+        self._spaced = prompt.endswith(" ")
+
+    @property
+    def last(self) -> int:
+        return self._seen[-1]
 
     def next_draw(self) -> SamplingRow:
-        return SamplingRow(self.settings.sampling, next(self._uniforms), self._seen)
+        return SamplingRow(self.settings.sampling, next(self._uniforms), self._seen, self.settings.logprobs or 0)
 
-    def accept(self, token: int, log_probability: float, model: LanguageModel, emit: Emit) -> None:
+    def accept(
+        self, token: int, log_probability: float, top: Sequence[tuple[int, float]], model: LanguageModel, emit: Emit
+    ) -> None:
         """Takes the token that was chosen, and decides whether the review goes on."""
+        spaced = self._spaced and not self.log_probabilities
+        if self.settings.logprobs is not None:
+            offset = self._prompt_characters + len(self.text.text)
+            self.told.append(told(model.vocabulary, token, log_probability, top, offset, spaced))
         self._seen.append(token)
         self.log_probabilities.append(log_probability)
         piece = model.vocabulary.token_bytes[token]
-        if self._drop_space and len(self.log_probabilities) == 1:
-            piece = piece.removeprefix(b" ")
         ended = token == model.vocabulary.end
         last = ended or len(self.log_probabilities) == self.settings.max_tokens
-        self.text.add(piece)
+        self.text.add(piece.removeprefix(b" ") if spaced else piece)
         if self.text.stopped:
             self.reason = "stop"
         elif last:
             self.reason = "end" if ended else "length"
         if (certain := self.text.take(final=self.reason is not None)) or self.reason:
-            emit(self.index, certain, self.reason)
+            emit(self.index, certain, self.reason, self._take_told())
+
+    def _take_told(self) -> Sequence[TokenLogprob]:
+        taken = self.told[self._emitted :]
+        self._emitted = len(self.told)
+        return taken
 
     def review(self) -> GeneratedReview:
         assert self.reason is not None
-        return GeneratedReview(
-            self.text.text, self.reason, len(self.log_probabilities), math.fsum(self.log_probabilities)
-        )
+        total = math.fsum(self.log_probabilities)
+        return GeneratedReview(self.text.text, self.reason, len(self.log_probabilities), total, self.told)
 
 
 def generate(
-    model: LanguageModel, prompt: str, stars: int | None, settings: GenerationSettings, emit: Emit = _nobody
+    model: LanguageModel, prompt: str, stars: int | None, settings: GenerationSettings, emit: Emit = nobody
 ) -> Task[Generation]:
-    """Writes `settings.n` reviews that begin with `prompt`.
+    """Writes `settings.n` reviews that begin with `prompt`."""
+    return generate_each(model, [prompt], stars, settings, emit)
 
-    A single space at the prompt's end belongs to the next word, as everywhere in the vocabulary: it is taken back, and
+
+def generate_each(
+    model: LanguageModel, prompts: Sequence[str], stars: int | None, settings: GenerationSettings, emit: Emit = nobody
+) -> Task[Generation]:
+    """Writes `settings.n` reviews that begin with each of `prompts`; those of the first prompt come first.
+
+    A single space at a prompt's end belongs to the next word, as everywhere in the vocabulary: it is taken back, and
     the word that follows loses its own.
     """
-    spaced = prompt.endswith(" ")
-    prompt = prompt.removesuffix(" ")
-    opening = model.vocabulary.opening(stars)
-    penalised = settings.sampling.repetition_penalty != 1.0
-    seen = [opening, *model.vocabulary.encode(prompt)] if penalised else []
-    rows = [_Row(index, seen, settings, spaced) for index in range(settings.n)]
-    prompted = yield from context.read(model, opening, prompt, draws=[row.next_draw() for row in rows])
-    assert prompted.last.chosen is not None
-    running, chosen = rows, prompted.last.chosen
-    states: Sequence[Tensor] = [prompted.last.states[0]] * settings.n
-    while True:
-        for row, token, value in zip(running, chosen.tokens, chosen.log_probabilities, strict=True):
-            row.accept(token, value, model, emit)
-        going_on = [place for place, row in enumerate(running) if row.reason is None]
-        if not going_on:
-            return Generation([row.review() for row in rows], prompted.tokens)
-        running, tokens = [running[place] for place in going_on], [chosen.tokens[place] for place in going_on]
+    rows: list[_Row] = []
+    states: Sequence[Tensor] = []
+    prompt_tokens = 0
+    for prompt in prompts:
+        own, prompted = yield from _begin(model, prompt, stars, settings, len(rows), emit)
+        rows += own
+        states = [*states, *[prompted.last.states[0]] * settings.n]
+        prompt_tokens += prompted.tokens
+    running = rows
+    while going_on := [place for place, row in enumerate(running) if row.reason is None]:
+        running = [running[place] for place in going_on]
+        draws = [row.next_draw() for row in running]
         before = [states[place] for place in going_on]
-        decoded: Decoded = yield Decode(tokens, before, [row.next_draw() for row in running])
-        chosen, states = decoded.chosen, decoded.states
+        decoded: Decoded = yield Decode([row.last for row in running], before, draws)
+        states = decoded.states
+        _accept(running, decoded.chosen, model, emit)
+    return Generation([row.review() for row in rows], prompt_tokens)
+
+
+def _begin(
+    model: LanguageModel, prompt: str, stars: int | None, settings: GenerationSettings, first: int, emit: Emit
+) -> Task[tuple[list[_Row], Context]]:
+    """Reads a prompt and takes the first token of each review that begins with it, the `first` and those after it."""
+    text, opening = prompt.removesuffix(" "), model.vocabulary.opening(stars)
+    penalised = settings.sampling.repetition_penalty != 1.0
+    seen = [opening, *model.vocabulary.encode(text)] if penalised else []
+    rows = [_Row(first + index, prompt, seen, settings) for index in range(settings.n)]
+    prompted = yield from context.read(model, opening, text, draws=[row.next_draw() for row in rows])
+    assert prompted.last.chosen is not None
+    _accept(rows, prompted.last.chosen, model, emit)
+    return rows, prompted
+
+
+def _accept(rows: Sequence[_Row], chosen: Chosen, model: LanguageModel, emit: Emit) -> None:
+    tops = chosen.top or [[]] * len(rows)
+    for row, token, value, top in zip(rows, chosen.tokens, chosen.log_probabilities, tops, strict=True):
+        row.accept(token, value, top, model, emit)

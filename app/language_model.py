@@ -68,6 +68,10 @@ class Vocabulary:
             for token, name in enumerate(self._names)
         ]
 
+    def name(self, token: int) -> str:
+        """What the vocabulary calls a token; the special ones have no other text."""
+        return self._names[token]
+
     @cached_property
     def ends_part(self) -> list[bool]:
         """Whether each token says that it is the last of its word, its run of punctuation or its white space."""

@@ -14,8 +14,8 @@ from app.language_model import load_language_model
 from app.log.request_log import RequestLog
 from app.metrics_file import read_metrics
 from app.next_word import next_words
+from app.routes import completions, models, next_word, operations, page, score
 from app.routes import generate as generate_route
-from app.routes import next_word, operations, page, score
 from app.sampling import SamplingSettings
 from app.scoring import encode
 from app.scoring import score as score_texts
@@ -55,7 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
         service.engine.close()
         await asyncio.to_thread(service.log.close)
 
-    routers = (next_word.router, generate_route.router, score.router, operations.router, page.router)
+    routers = [each.router for each in (next_word, generate_route, score, completions, models, operations, page)]
     app = FastAPI(
         title="review-lm",
         version=model.name,
@@ -68,6 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.service = service
     app.mount("/static", page.PageFiles())
     install_error_handlers(app)
+    completions.install_examples(app, model.name)
     app.add_middleware(ExchangeMiddleware, settings=settings, log=service.log, telemetry=telemetry, model=model.name)
     return app
 

@@ -38,11 +38,15 @@ class SamplingSettings:
 
 @dataclass(slots=True)
 class SamplingRow:
-    """One row's settings, the tokens it holds so far (for the repetition penalty), and its random number in [0, 1)."""
+    """One row's settings, the tokens it holds so far (for the repetition penalty), and its random number in [0, 1).
+
+    `top` of the model's most probable tokens are told with the one that is chosen.
+    """
 
     settings: SamplingSettings
     uniform: float
     seen: Sequence[int] = field(default_factory=list)
+    top: int = 0
 
 
 def uniforms(seed: int, index: int) -> Iterator[float]:
@@ -54,10 +58,14 @@ def uniforms(seed: int, index: int) -> Iterator[float]:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A token for each row, and its natural log-probability under the model."""
+    """A token for each row, and its natural log-probability under the model.
+
+    Where any row asks for them, `top` has for each as many of the most probable tokens as it asked for, the best first.
+    """
 
     tokens: list[int]
     log_probabilities: list[float]
+    top: list[list[tuple[int, float]]] = field(default_factory=list)
 
 
 def choose(log_probabilities: Tensor, rows: Sequence[SamplingRow]) -> Chosen:
@@ -78,7 +86,26 @@ def choose(log_probabilities: Tensor, rows: Sequence[SamplingRow]) -> Chosen:
         (own,) = _at_temperature(scores[place : place + 1], [rows[place]])
         tokens[place] = _draw_sorted(own, rows[place].settings, rows[place].uniform)
     chosen = [tokens[place] for place in range(len(rows))]
-    return Chosen(chosen, log_probabilities.gather(1, torch.tensor(chosen)[:, None])[:, 0].tolist())
+    values = log_probabilities.gather(1, torch.tensor(chosen)[:, None])[:, 0].tolist()
+    return Chosen(chosen, values, _tops(log_probabilities, rows))
+
+
+def _tops(log_probabilities: Tensor, rows: Sequence[SamplingRow]) -> list[list[tuple[int, float]]]:
+    """What `Chosen` tells besides; rows that ask for nothing cost nothing."""
+    asking = [place for place, row in enumerate(rows) if row.top]
+    if not asking:
+        return []
+    tops: list[list[tuple[int, float]]] = [[] for _ in rows]
+    found = most_probable(_rows(log_probabilities, asking), max(row.top for row in rows))
+    for place, best in zip(asking, found, strict=True):
+        tops[place] = best[: rows[place].top]
+    return tops
+
+
+def most_probable(log_probabilities: Tensor, count: int) -> list[list[tuple[int, float]]]:
+    """The `count` most probable tokens of each row `[B, V]` and their values, in falling order."""
+    values, tokens = log_probabilities.topk(count, dim=1)
+    return [list(zip(*row, strict=True)) for row in zip(tokens.tolist(), values.tolist(), strict=True)]
 
 
 def _by_method(rows: Sequence[SamplingRow]) -> tuple[list[int], list[int], list[int]]:

@@ -5,6 +5,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 Stars = Annotated[int, Field(ge=1, le=5, description="rating the text goes with; null where it is not known")]
+TopK = Annotated[int, Field(ge=0, description="sample from this many tokens; 0 from all")]
+MinP = Annotated[float, Field(ge=0, le=1, description="leave out tokens below this share of the most probable one")]
+RepetitionPenalty = Annotated[float, Field(ge=0.1, le=10, description="above 1 makes repeating a token less probable")]
 
 
 class Request(BaseModel):
@@ -49,12 +52,12 @@ class GenerateRequest(Request):
     n: int = Field(1, ge=1, description="reviews to write")
     max_tokens: int = Field(150, ge=1, description="tokens after which a review is cut")
     temperature: float = Field(0.8, ge=0, le=10, description="0 always takes the most probable token")
-    top_k: int = Field(0, ge=0, description="sample from this many tokens; 0 from all")
+    top_k: TopK = 0
     top_p: float = Field(
         0.95, gt=0, le=1, description="sample from the fewest tokens that have this probability together"
     )
-    min_p: float = Field(0.0, ge=0, le=1, description="leave out tokens below this share of the most probable one")
-    repetition_penalty: float = Field(1.0, ge=0.1, le=10, description="above 1 makes repeating a token less probable")
+    min_p: MinP = 0.0
+    repetition_penalty: RepetitionPenalty = 1.0
     stop: list[Annotated[str, StringConstraints(min_length=1, max_length=100)]] = Field(
         [], max_length=16, description="strings that end a review; they are not part of it"
     )

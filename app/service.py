@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +15,13 @@ from app.errors import FieldProblem, InvalidRequest
 from app.exchange import Exchange
 from app.language_model import LanguageModel
 from app.log.request_log import RequestLog
+from app.scoring import EncodedText, encode
 from app.settings import Settings
 from app.spelling import Spelling
 from app.telemetry import Telemetry
+
+LONG = 4000
+"""Characters that take longer to encode than a turn of the engine takes."""
 
 
 @dataclass
@@ -70,6 +75,12 @@ class Service:
         result, exchange.timing = await future
         return result
 
+    async def encode(self, texts: Sequence[str]) -> list[EncodedText]:
+        """The tokens of the texts; where they are long, made in another thread, so that nobody waits for that."""
+        if sum(map(len, texts)) < LONG:
+            return encode(self.model, texts)
+        return await asyncio.to_thread(encode, self.model, texts)
+
 
 async def _unless_left(future: "asyncio.Future[Any]", client: Request) -> None:
     """Waits for `future`; cancels it, and raises ClientDisconnect, if the client leaves before."""
@@ -107,5 +118,9 @@ def tokens_of(characters: int) -> int:
 def require_at_most(field: str, value: int, limit: int, what: str) -> None:
     """Refuses a request whose `field` is over a limit that is a setting."""
     if value > limit:
-        problem = f"has {value} {what}, the limit is {limit}"
-        raise InvalidRequest(f"{field}: {problem}", errors=[FieldProblem(field=field, problem=problem)])
+        raise invalid(field, f"has {value} {what}, the limit is {limit}")
+
+
+def invalid(field: str, problem: str, code: str = "invalid_value") -> InvalidRequest:
+    """What a request is refused with whose `field` is at fault."""
+    return InvalidRequest(f"{field}: {problem}", errors=[FieldProblem(field=field, problem=problem, code=code)])

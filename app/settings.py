@@ -47,9 +47,11 @@ class Settings(BaseSettings):
         (), description="keys, separated by commas; with any, every route but the probes asks for one"
     )
     max_characters: int = Field(20_000, ge=1, description="characters of a text")
-    max_texts: int = Field(64, ge=1, description="texts of a /score request")
+    max_texts: int = Field(
+        64, ge=1, description="texts of a /score request, or of a /v1/completions request for all its prompts"
+    )
     max_body_bytes: int = Field(8_388_608, ge=1, description="bytes of a request body")
-    max_n: int = Field(16, ge=1, description="reviews of a /generate request")
+    max_n: int = Field(16, ge=1, description="reviews that a /generate request or a prompt asks for")
     max_tokens: int = Field(1_000, ge=1, description="tokens of a generated review")
     cache_bytes: int = Field(67_108_864, ge=0, description="memory for states after texts seen before; 0 keeps none")
     max_waiting_rows: int = Field(512, ge=1, description="rows of work that may wait or run; more is answered with 429")

@@ -1,20 +1,16 @@
 """POST /generate: sample reviews, whole or streamed."""
 
-import asyncio
-import json
 import secrets
-from collections import deque
-from collections.abc import AsyncIterator
-from typing import Any
+from dataclasses import dataclass
 
 from fastapi import APIRouter
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 
-from app.calls import Timing
 from app.direct_route import DirectRoute
 from app.errors import MODEL_PROBLEMS, Problem, documented
 from app.exchange import Exchange
-from app.generation import FinishReason, Generation, GenerationSettings, generate
+from app.generation import Generation, GenerationSettings, generate
+from app.routes.streaming import Event, Piece, Pieces, event_stream
 from app.sampling import SamplingSettings
 from app.schemas import GenerateRequest, GenerateResponse, GenerateUsage, Review
 from app.service import Client, Service, exchange_of, require_at_most, service_of, tokens_of
@@ -41,88 +37,36 @@ async def write_reviews(request: GenerateRequest, client: Client) -> GenerateRes
     settings = _settings(request)
     tokens = tokens_of(len(request.prompt)) + settings.n * settings.max_tokens
     if request.stream:
-        pieces = _Pieces()
+        pieces = Pieces()
         task = generate(service.model, request.prompt, request.stars, settings, pieces.emit)
         # Admitted here, so that what would be an error is one before the first byte.
         writing = service.engine.submit(task, settings.n, tokens, exchange.arrived)
-        return StreamingResponse(
-            _streamed(pieces, writing, settings.seed, service.model.name, exchange),
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-        )
+        return event_stream(pieces, writing, exchange, _Wording(settings.seed, service.model.name, exchange))
     task = generate(service.model, request.prompt, request.stars, settings)
     written = await service.run(exchange, task, settings.n, tokens, client)
-    usage = _usage(written)
-    exchange.tokens_in, exchange.tokens_out = usage.prompt_tokens, usage.generated_tokens
     return GenerateResponse(
         reviews=[Review.model_validate(review) for review in written.reviews],
         seed=settings.seed,
-        usage=usage,
+        usage=_usage(written, exchange),
         model=service.model.name,
     )
 
 
-class _Pieces:
-    """What the engine's thread tells of reviews as they grow, for the event loop to read.
+@dataclass(frozen=True)
+class _Wording:
+    seed: int
+    model: str
+    exchange: Exchange
 
-    What a slow reader has not fetched yet is joined, a piece for each review, so that its backlog is no more than text.
-    """
+    def piece(self, piece: Piece) -> list[Event]:
+        events: list[Event] = [{"index": piece.index, "text": piece.text}] if piece.text else []
+        return events + ([{"index": piece.index, "finish_reason": piece.finish_reason}] if piece.finish_reason else [])
 
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._told: deque[tuple[int, str, FinishReason | None]] = deque()
-        self._news = asyncio.Event()
-        self._ended = False
+    def summary(self, written: Generation) -> list[Event]:
+        return [{"usage": _usage(written, self.exchange).model_dump(), "seed": self.seed, "model": self.model}]
 
-    def emit(self, index: int, text: str, reason: FinishReason | None) -> None:
-        self._told.append((index, text, reason))
-        if len(self._told) == 1:  # otherwise the reader has been woken already
-            self._loop.call_soon_threadsafe(self._news.set)
-
-    def end(self) -> None:
-        self._ended = True
-        self._news.set()
-
-    async def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
-        while not self._ended or self._told:
-            await self._news.wait()
-            self._news.clear()
-            for event in self._take():
-                yield event
-
-    def _take(self) -> list[dict[str, Any]]:
-        texts: dict[int, str] = {}
-        reasons: dict[int, FinishReason] = {}
-        while self._told:
-            index, text, reason = self._told.popleft()
-            texts[index] = texts.get(index, "") + text
-            if reason:
-                reasons[index] = reason
-        events: list[dict[str, Any]] = [{"index": index, "text": text} for index, text in texts.items() if text]
-        return events + [{"index": index, "finish_reason": reason} for index, reason in reasons.items()]
-
-
-async def _streamed(
-    pieces: _Pieces, writing: "asyncio.Future[tuple[Generation, Timing]]", seed: int, model: str, exchange: Exchange
-) -> AsyncIterator[str]:
-    writing.add_done_callback(lambda _: pieces.end())
-    try:
-        async for piece in pieces:
-            yield _event(piece)
-        written, exchange.timing = writing.result()
-    except Problem as problem:
-        yield _event({"error": problem.details().model_dump(exclude_none=True)})
-    else:
-        usage = _usage(written)
-        exchange.tokens_in, exchange.tokens_out = usage.prompt_tokens, usage.generated_tokens
-        yield _event({"usage": usage.model_dump(), "seed": seed, "model": model})
-    finally:
-        writing.cancel()  # where the client left, its rows are free at the next turn
-    yield "data: [DONE]\n\n"
-
-
-def _event(data: dict[str, Any]) -> str:
-    return f"data: {json.dumps(data, ensure_ascii=False)}\n\n"
+    def failure(self, problem: Problem) -> Event:
+        return {"error": problem.details().model_dump(exclude_none=True)}
 
 
 def _check_limits(request: GenerateRequest, service: Service) -> None:
@@ -148,6 +92,6 @@ def _settings(request: GenerateRequest) -> GenerationSettings:
     )
 
 
-def _usage(written: Generation) -> GenerateUsage:
-    generated = sum(review.tokens for review in written.reviews)
-    return GenerateUsage(prompt_tokens=written.prompt_tokens, generated_tokens=generated)
+def _usage(written: Generation, exchange: Exchange) -> GenerateUsage:
+    exchange.tokens_in, exchange.tokens_out = written.prompt_tokens, written.generated_tokens
+    return GenerateUsage(prompt_tokens=written.prompt_tokens, generated_tokens=written.generated_tokens)

@@ -1,17 +1,12 @@
 """POST /score: perplexity and per-token surprise of given texts."""
 
-import asyncio
-
 from fastapi import APIRouter
 
 from app.direct_route import DirectRoute
 from app.errors import MODEL_PROBLEMS, documented
 from app.schemas import Score, ScoreRequest, ScoreResponse, ScoreUsage, TokenScore
-from app.scoring import EncodedText, ScoredText, bits_per_character, encode, perplexity, score
-from app.service import Client, Service, exchange_of, require_at_most, service_of
-
-LONG = 4000
-"""Characters that take longer to encode than a turn of the engine takes."""
+from app.scoring import ScoredText, bits_per_character, perplexity, score
+from app.service import Client, exchange_of, require_at_most, service_of
 
 router = APIRouter(tags=["model"], route_class=DirectRoute)
 
@@ -27,7 +22,7 @@ async def score_texts(request: ScoreRequest, client: Client) -> ScoreResponse:
     require_at_most("texts", len(request.texts), service.settings.max_texts, "texts")
     for place, text in enumerate(request.texts):
         require_at_most(f"texts.{place}", len(text), service.settings.max_characters, "characters")
-    encoded = await _encoded(service, request.texts)
+    encoded = await service.encode(request.texts)
     task = score(service.model, encoded, request.stars, request.tokens)
     tokens = sum(len(text.tokens) for text in encoded)
     scored = await service.run(exchange, task, len(encoded), tokens, client)
@@ -40,13 +35,6 @@ async def score_texts(request: ScoreRequest, client: Client) -> ScoreResponse:
         usage=ScoreUsage(scored_tokens=exchange.tokens_in),
         model=service.model.name,
     )
-
-
-async def _encoded(service: Service, texts: list[str]) -> list[EncodedText]:
-    """The tokens of the texts; where they are long, made in another thread, so that nobody waits for that."""
-    if sum(map(len, texts)) < LONG:
-        return encode(service.model, texts)
-    return await asyncio.to_thread(encode, service.model, texts)
 
 
 def _score(text: ScoredText, with_tokens: bool) -> Score:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+from openai import AsyncOpenAI, OpenAI
 
 from app.calls import Task
 from app.engine import Engine
@@ -86,6 +87,13 @@ class Server:
     @property
     def output(self) -> str:
         return (self._directory / "output").read_text()
+
+    def openai(self, key: str = API_KEY) -> OpenAI:
+        """OpenAI's client of this service; it does not try again by itself."""
+        return OpenAI(base_url=f"http://127.0.0.1:{self.port}/v1", api_key=key, max_retries=0, timeout=120)
+
+    def async_openai(self, key: str = API_KEY) -> AsyncOpenAI:
+        return AsyncOpenAI(base_url=f"http://127.0.0.1:{self.port}/v1", api_key=key, max_retries=0, timeout=120)
 
     def health(self) -> dict[str, Any]:
         page: dict[str, Any] = self.client.get("/health").json()

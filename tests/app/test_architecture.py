@@ -13,10 +13,12 @@ OF_THE_ENGINE = {
     for name in (
         "batch",
         "calls",
+        "completion",
         "context",
         "engine",
         "generation",
         "language_model",
+        "logprobs",
         "next_word",
         "ranking",
         "row_calls",

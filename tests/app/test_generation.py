@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from app.calls import Advance, Advanced, Decode, Decoded, Task
 from app.generation import FinishReason, Generation, GenerationSettings, generate
 from app.language_model import LanguageModel
+from app.logprobs import TokenLogprob
 from app.sampling import Chosen, SamplingSettings, choose
 from tests.app.support import run_alone, run_together
 
@@ -32,11 +33,24 @@ def write(model: LanguageModel, prompt: str, asked: GenerationSettings, stars: i
 
 
 def dictate(
-    model: LanguageModel, tokens: list[int], asked: GenerationSettings, prompt: str = ""
+    model: LanguageModel,
+    tokens: list[int],
+    asked: GenerationSettings,
+    prompt: str = "",
+    told: list[Sequence[TokenLogprob]] | None = None,
 ) -> tuple[Generation, list[Event]]:
-    """Answers a generation with these tokens, in the engine's place; returns it and what it told on the way."""
+    """Answers a generation with these tokens, in the engine's place; returns it and what it told on the way.
+
+    The tokens that it told are added to `told`.
+    """
     events: list[Event] = []
-    task = generate(model, prompt, None, asked, lambda *event: events.append(event))
+
+    def emit(index: int, text: str, reason: FinishReason | None, tokens: Sequence[TokenLogprob]) -> None:
+        events.append((index, text, reason))
+        if told is not None:
+            told.append(tokens)
+
+    task = generate(model, prompt, None, asked, emit)
     call = next(task)
     try:
         for token in tokens:
@@ -223,6 +237,21 @@ def test_text_is_told_as_soon_as_it_is_certain(model: LanguageModel) -> None:
     tokens = [*byte_tokens(model, "abcd"), model.vocabulary.end]
     _, events = dictate(model, tokens, wanted(stop=["bx", "cdx"]))
     assert events == [(0, "a", None), (0, "b", None), (0, "cd", "end")]
+
+
+@given(text=TEXT, stop=st.lists(st.text(st.sampled_from("ab c😀é"), min_size=1, max_size=3), max_size=2))
+def test_every_token_is_told_with_the_text_that_it_begins_in(model: LanguageModel, text: str, stop: list[str]) -> None:
+    tokens = [*byte_tokens(model, text), model.vocabulary.end]
+    asked = GenerationSettings(1, 1000, SamplingSettings(), stop, 7, logprobs=0)
+    pieces: list[Sequence[TokenLogprob]] = []
+    written, _ = dictate(model, tokens, asked, prompt="So: ", told=pieces)
+    (review,) = written.reviews
+    assert [token for piece in pieces for token in piece] == list(review.told)
+    assert len(review.told) == review.tokens
+    starts = [4 + place for place, character in enumerate(text) for _ in character.encode()]
+    spaced = text.startswith(" ")  # the prompt has this space already
+    expected = [place - (spaced and place > 4) for place in [*starts, 4 + len(text)]]
+    assert [token.offset for token in review.told] == expected[: review.tokens]
 
 
 def test_one_token(model: LanguageModel) -> None:

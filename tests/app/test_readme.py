@@ -9,7 +9,9 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,6 +54,20 @@ def test_every_curl_line_gives_what_the_readme_shows(command: str, shown: str, s
         README.write_text(README.read_text().replace(f"$ {command}\n{shown}", f"$ {command}\n{given.strip()}"))
     else:
         assert _same(json.loads(shown), json.loads(given)), given
+
+
+def test_openais_client_answers_as_the_readme_says(server: Server, tmp_path: Path) -> None:
+    match = re.search(r"<!-- openai -->\n```python\n(.*?)```", README.read_text(), re.DOTALL)
+    assert match
+    script = tmp_path / "example.py"
+    script.write_text(match[1].replace("localhost:8000", f"localhost:{server.port}"))
+    run = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, timeout=60)
+    text, scores = run.stdout.splitlines()
+    asked = {"prompt": "The pizza", "max_tokens": 30, "seed": 7, "stars": 5, "temperature": 1, "top_p": 1}
+    assert text == server.post("/generate", **asked)["reviews"][0]["text"]
+    (scored,) = server.post("/score", texts=["I loved it."], tokens=True)["scores"]
+    told = [token["log_probability"] for token in scored["token_scores"]]
+    assert json.loads(scores.replace("None", "null")) == [None, *told[1:-1]]
 
 
 def _settings() -> str:

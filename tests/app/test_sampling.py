@@ -162,6 +162,19 @@ def test_a_rows_choice_does_not_depend_on_its_neighbours() -> None:
     assert len(set(together)) > 10
 
 
+def test_each_row_is_told_as_many_of_the_most_probable_tokens_as_it_asks_for() -> None:
+    scores = torch.log_softmax(torch.randn(4, 90, generator=torch.Generator().manual_seed(3)), dim=1)
+    rows = [SamplingRow(SamplingSettings(2.0), 0.5, top=top) for top in (0, 3, 1, 0)]
+    expected = [
+        [(token, float(own[token])) for token in own.sort(descending=True)[1].tolist()[: row.top]]
+        for own, row in zip(scores, rows, strict=True)
+    ]
+    assert choose(scores, rows).top == expected
+    assert choose(scores[:1], rows[:1]).top == []
+    plain = [SamplingRow(row.settings, row.uniform) for row in rows]
+    assert choose(scores, rows).tokens == choose(scores, plain).tokens
+
+
 def test_random_numbers_are_a_stream_of_each_review() -> None:
     streams = [list(islice(uniforms(seed, index), 50)) for seed in (1, 2, 11) for index in (0, 1, 11)]
     assert len({number for stream in streams for number in stream}) == 9 * 50

@@ -1,0 +1,113 @@
+"""Answers that come piece by piece, as server-sent events, while the engine writes them."""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from fastapi.responses import StreamingResponse
+
+from app.calls import Result, Timing
+from app.errors import Problem
+from app.exchange import Exchange
+from app.generation import FinishReason
+from app.logprobs import TokenLogprob
+
+Event = dict[str, Any]
+Written_contra = TypeVar("Written_contra", contravariant=True)
+
+
+@dataclass(slots=True)
+class Piece:
+    """What is new of one review."""
+
+    index: int
+    text: str = ""
+    finish_reason: FinishReason | None = None
+    tokens: list[TokenLogprob] = field(default_factory=list)
+
+
+class Pieces:
+    """What the engine's thread tells of reviews as they grow, for the event loop to read.
+
+    What a slow reader has not fetched yet is joined, a piece for each review, so that its backlog is no more than text.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._told: deque[tuple[int, str, FinishReason | None, Sequence[TokenLogprob]]] = deque()
+        self._news = asyncio.Event()
+        self._ended = False
+
+    def emit(self, index: int, text: str, reason: FinishReason | None, tokens: Sequence[TokenLogprob]) -> None:
+        self._told.append((index, text, reason, tokens))
+        if len(self._told) == 1:  # otherwise the reader has been woken already
+            self._loop.call_soon_threadsafe(self._news.set)
+
+    def end(self) -> None:
+        self._ended = True
+        self._news.set()
+
+    async def __aiter__(self) -> AsyncIterator[Piece]:
+        while not self._ended or self._told:
+            await self._news.wait()
+            self._news.clear()
+            for piece in self._take():
+                yield piece
+
+    def _take(self) -> list[Piece]:
+        pieces: dict[int, Piece] = {}
+        while self._told:
+            index, text, reason, tokens = self._told.popleft()
+            piece = pieces.setdefault(index, Piece(index))
+            piece.text += text
+            piece.finish_reason = reason
+            piece.tokens += tokens
+        return list(pieces.values())
+
+
+class Wording(Protocol[Written_contra]):
+    """How a route words its events."""
+
+    def piece(self, piece: Piece) -> list[Event]: ...
+
+    def summary(self, written: Written_contra) -> list[Event]:
+        """What ends a stream that came to its end."""
+
+    def failure(self, problem: Problem) -> Event: ...
+
+
+def event_stream(
+    pieces: Pieces, writing: "asyncio.Future[tuple[Result, Timing]]", exchange: Exchange, wording: Wording[Result]
+) -> StreamingResponse:
+    """Answers with what `writing`, which was admitted already, tells `pieces`, and then `[DONE]`."""
+    return StreamingResponse(
+        _lines(pieces, writing, exchange, wording),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _lines(
+    pieces: Pieces, writing: "asyncio.Future[tuple[Result, Timing]]", exchange: Exchange, wording: Wording[Result]
+) -> AsyncIterator[str]:
+    writing.add_done_callback(lambda _: pieces.end())
+    try:
+        async for piece in pieces:
+            for event in wording.piece(piece):
+                yield _line(event)
+        written, exchange.timing = writing.result()
+    except Problem as problem:
+        yield _line(wording.failure(problem))
+    else:
+        for event in wording.summary(written):
+            yield _line(event)
+    finally:
+        writing.cancel()  # where the client left, its rows are free at the next turn
+    yield "data: [DONE]\n\n"
+
+
+def _line(event: Event) -> str:
+    return f"data: {json.dumps(event, ensure_ascii=False)}\n\n"
