@@ -14,7 +14,7 @@ SCRIPT = Path(__file__).with_name("wrk.lua")
 
 
 def run_wrk(url: str, bodies: Sequence[dict[str, Any]], connections: int, seconds: float) -> dict[str, float]:
-    """Posts the bodies over and over: connection i of n takes every n-th from the i-th on, one when it has the other's answer.
+    """Posts the bodies over and over: connection i of n takes every n-th from the i-th on, one after the other's answer.
 
     Returns `requests_per_second`, `failed` (requests that were not answered with 2xx), and the latencies `p50`, `p90`
     and `p99` in milliseconds.

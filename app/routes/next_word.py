@@ -28,7 +28,7 @@ async def next_word(request: NextWordRequest, client: Client) -> NextWordRespons
     found = await service.run(exchange, task, rows=1, tokens=tokens_of(len(request.text)))
     exchange.tokens_in, exchange.tokens_out = found.context_tokens, 0
     return NextWordResponse(
-        suggestions=[Suggestion.model_validate(word) for word in found.words],
+        suggestions=[Suggestion(word=each.word, probability=each.probability) for each in found.words],
         usage=NextWordUsage(context_tokens=found.context_tokens, cached_tokens=found.cached_tokens),
         model=service.model.name,
     )
