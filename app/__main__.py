@@ -22,9 +22,14 @@ from app.settings import Settings, read_settings  # noqa: E402
 logger = logging.getLogger(__name__)
 
 
+SWITCH_SECONDS = 0.001
+"""How long the engine waits for the lock of a busy interpreter; by default it is five times that."""
+
+
 def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     keep_freed_memory()
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         settings = read_settings()
         app = create_app(settings)

@@ -123,11 +123,14 @@ def _slices(calls: Sequence[Progress]) -> list[tuple[Progress, slice]]:
 def _chunk(calls: Sequence[Progress]) -> tuple[list[int], list[int], list[Tensor], int]:
     """The next chunk of every row, as `RowCalls` takes it: tokens, lengths and states; and its width.
 
-    It is as wide as the shortest row that is left, so that no row waits for a longer one or is padded to its length.
+    It is as wide as the shortest row that is left, so that no row waits for a longer one or is padded to its length;
+    where all are short, as wide as the longest, so that there is one softmax for all of them.
     """
     rows = [left for call in calls for left in call.left]
     lengths = [len(row) for row in rows]
-    shortest = min((length for length in lengths if length), default=0)
-    width = min(shortest, CHUNK, max(1, MAX_TOKENS // len(rows)))
+    if (longest := max(lengths)) <= SHORT:
+        width = longest
+    else:
+        width = min(*filter(None, lengths), CHUNK, max(1, MAX_TOKENS // len(rows)))
     tokens = [token for row in rows for token in (*row[:width], *[0] * (width - len(row)))]
     return tokens, lengths, [state for call in calls for state in call.states], width

@@ -24,7 +24,7 @@ from app.batch import MAX_ROWS, Kind, Progress, advance, decode, score
 from app.calls import Result, Task, Timing
 from app.errors import DeadlineExceeded, InternalError, NotReady, Overloaded, Problem
 from app.language_model import LanguageModel
-from app.telemetry import Telemetry
+from app.telemetry import Telemetry, WorkEnd
 
 Execute = Callable[[LanguageModel, Sequence[Progress]], None]
 EXECUTE: dict[Kind, Execute] = {"decode": decode, "step": advance, "text": advance, "score": score}
@@ -118,7 +118,7 @@ class Engine:
             try:
                 self._admission.enter(job.rows, job.tokens)
             except Overloaded:
-                self._telemetry.work.labels("refused").inc()
+                self._telemetry.work_ends["refused"].inc()
                 raise
             self._inbox.put(job)
 
@@ -243,11 +243,11 @@ class Engine:
                 error = InternalError("The request failed; the server's output tells more.")
             self._end(job, "failed", error=error)
 
-    def _end(self, job: _Job[Any], end: str, result: Any = None, error: Exception | None = None) -> None:
+    def _end(self, job: _Job[Any], end: WorkEnd, result: Any = None, error: Exception | None = None) -> None:
         job.task.close()
         self._admission.leave(job.rows, job.tokens)
         self._running_rows -= job.rows if job.started else 0
-        self._telemetry.work.labels(end).inc()
+        self._telemetry.work_ends[end].inc()
         self._ended.append((job, result, error))
 
     def _deliver(self) -> None:

@@ -56,12 +56,9 @@ class _Node:
     parent_state: Tensor
 
     def followed_by(self, token: int, log_probability: float, vocabulary: Vocabulary, state: Tensor) -> "_Node":
-        return _Node(
-            self.log_probability + log_probability,
-            (*self.tokens, token),
-            self.text + vocabulary.token_bytes[token],
-            state,
-        )
+        """The spelling with one more token, of this probability after it; `state [S]` is the one before that token."""
+        text = self.text + vocabulary.token_bytes[token]
+        return _Node(self.log_probability + log_probability, (*self.tokens, token), text, state)
 
 
 class _Children:
@@ -69,7 +66,7 @@ class _Children:
 
     def __init__(self, node: _Node, ranked: Ranked, allowed: TokenSet, scores: Tensor, state: Tensor) -> None:
         """`ranked` are the first of those `allowed`, by log-probabilities `scores [V]` after `state [S]`."""
-        self._node, self._ranked, self._allowed, self._scores, self._state = node, ranked, allowed, scores, state
+        self.node, self._ranked, self._allowed, self._scores, self._state = node, ranked, allowed, scores, state
         self._place = 0
 
     @property
@@ -79,13 +76,18 @@ class _Children:
             self._ranked = further(self._scores, self._allowed, 8 * sorted_)
             if len(self._ranked.tokens) == sorted_:
                 return -math.inf
-        return self._node.log_probability + self._ranked.log_probabilities[self._place]
+        return self.node.log_probability + self._ranked.log_probabilities[self._place]
 
-    def take(self, vocabulary: Vocabulary) -> _Node:
-        """The next extension."""
-        place, self._place = self._place, self._place + 1
+    def take(self) -> int:
+        """The last token of the next extension."""
+        self._place += 1
+        return self._ranked.tokens[self._place - 1]
+
+    def taken(self, vocabulary: Vocabulary) -> _Node:
+        """The extension that was taken last."""
+        place = self._place - 1
         token, score = self._ranked.tokens[place], self._ranked.log_probabilities[place]
-        return self._node.followed_by(token, score, vocabulary, self._state)
+        return self.node.followed_by(token, score, vocabulary, self._state)
 
 
 def next_words(
@@ -176,16 +178,18 @@ class _Search:
         nodes = []
         words: list[tuple[float, int, str]] = []
         while self._heap and len(nodes) < BATCH and len(self._found) + len(words) < self._k:
+            entry: str | _Children | None
             key, order, entry = heapq.heappop(self._heap)
             if isinstance(entry, _Children):
-                node = entry.take(self._vocabulary)
-                self._push(entry.bound, entry)
-                if not self._spelling.ends[node.tokens[-1]]:
-                    nodes.append(node)
+                token, children = entry.take(), entry
+                if self._spelling.ends[token]:
+                    entry = self._word((*children.node.tokens, token))
+                else:
+                    nodes.append(children.taken(self._vocabulary))
+                    entry = None
+                self._push(children.bound, children)
+                if entry is None:
                     continue
-                if (word := self._word(node)) is None:
-                    continue
-                entry = word
             if nodes:  # a spelling before it in line may yet hold more probable words
                 words.append((key, order, entry))
             else:
@@ -226,7 +230,7 @@ class _Search:
         if bound > -EXCLUDED / 2:
             heapq.heappush(self._heap, (-bound, next(self._order), entry))
 
-    def _word(self, node: _Node) -> str | None:
-        """The word of a spelling, if it is a whole one and the vocabulary spells it so."""
-        found = self._spelling.word(node.tokens)
+    def _word(self, tokens: tuple[int, ...]) -> str | None:
+        """The word that tokens spell, if it is a whole one and the vocabulary spells it so."""
+        found = self._spelling.word(tokens)
         return found[0] if found and found[1] in self._kinds else None

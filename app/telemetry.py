@@ -5,12 +5,15 @@ of a millisecond up.
 """
 
 from collections.abc import Callable, Iterable
+from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 ROWS = (1, 2, 4, 8, 16, 32, 64)
+
+WorkEnd = Literal["finished", "failed", "cancelled", "expired", "refused"]
 
 Gauges = dict[str, tuple[str, Callable[[], float]]]
 """Names, what they are, and what tells their value at this moment."""
@@ -41,14 +44,15 @@ class Telemetry:
             "review_lm_work", "Work by its end: finished, failed, cancelled, expired, or refused before it began.",
             ["end"], registry=registry,
         )  # fmt: skip
-        for end in ("finished", "failed", "cancelled", "expired", "refused"):
-            self.work.labels(end)
+        ends: tuple[WorkEnd, ...] = get_args(WorkEnd)
+        # Looked up once, as labels are compared as texts every time.
+        self.work_ends = {end: self.work.labels(end) for end in ends}
         self._of_requests: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
     def note_request(self, route: str, status: int, seconds: float) -> None:
         """Counts an answered request."""
         key = (route, status)
-        if key not in self._of_requests:  # looked up once, as labels are compared as texts every time
+        if key not in self._of_requests:
             self._of_requests[key] = self.requests.labels(route, status), self.request_seconds.labels(route)
         count, histogram = self._of_requests[key]
         count.inc()

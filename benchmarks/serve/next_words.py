@@ -3,6 +3,7 @@
 import random
 import statistics
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -13,7 +14,8 @@ from benchmarks.wrk import run_wrk
 
 TYPISTS = 64
 WORDS = 150
-TEXTS = 5 * TYPISTS
+ROUNDS = 5
+TEXTS = ROUNDS * TYPISTS
 WARM_UP_SECONDS = 2
 LONG_WORDS = 500
 COMPARED = 50
@@ -21,32 +23,48 @@ COMPARED = 50
 
 
 def throughput(seconds: float) -> dict[str, Any]:
-    """Requests per second at 64 connections: the service, an empty endpoint, and the plain way, on the same traffic."""
-    with serving() as service:
-        texts = made_up_texts(service, TEXTS, WORDS)
+    """Requests per second at 64 connections: the service, an empty endpoint, and the plain way, on the same traffic.
+
+    All servers stand ready and are measured in turn, so that a slow moment of the machine strikes each; medians of
+    ROUNDS rounds, and for the ratios the smallest and the largest of a round.
+    """
+    with ExitStack() as servers:
+        ours = servers.enter_context(serving())
+        empty = servers.enter_context(serving("benchmarks.beside.empty"))
+        plain = servers.enter_context(serving("benchmarks.beside.plain"))
+        uncached = servers.enter_context(serving(SERVICE, cache_bytes="0"))
+        texts = made_up_texts(ours, TEXTS, WORDS)
         typing = typed_together(texts, TYPISTS)
-        ours = _measured(service, typing, seconds)
-    with serving("benchmarks.beside.empty") as empty:
-        nothing = _measured(empty, typing, seconds)
-    with serving("benchmarks.beside.plain") as plain:
-        plainly = _measured(plain, typing, seconds)
-    with serving(SERVICE, cache_bytes="0") as uncached:
-        unrelated = _measured(uncached, _unrelated(texts), seconds)
+        loads = {
+            "typing": (ours, typing),
+            "empty endpoint": (empty, typing),
+            "plain way": (plain, typing),
+            "unrelated contexts of 1 to 200 words, nothing cached": (uncached, _unrelated(texts)),
+        }
+        for server, requests in loads.values():
+            # The last requests are the warm-up, so that what is measured is not known already.
+            run_wrk(f"{server.url}/next-word", requests[-2000:], TYPISTS, WARM_UP_SECONDS)
+        rounds = [{name: _measured(*load, number, seconds) for name, load in loads.items()} for number in range(ROUNDS)]
+    rates = {name: [each[name]["requests_per_second"] for each in rounds] for name in loads}
     return {
-        "typing": ours,
-        "empty endpoint": nothing,
-        "plain way": plainly,
-        "unrelated contexts of 1 to 200 words, nothing cached": unrelated,
-        "share of the empty endpoint": ours["requests_per_second"] / nothing["requests_per_second"],
-        "times the plain way": ours["requests_per_second"] / plainly["requests_per_second"],
+        **{name: _medians([each[name] for each in rounds]) for name in loads},
+        "share of the empty endpoint": _ratios(rates["typing"], rates["empty endpoint"]),
+        "times the plain way": _ratios(rates["typing"], rates["plain way"]),
     }
 
 
-def _measured(server: Server, requests: list[dict[str, Any]], seconds: float) -> dict[str, float]:
-    # The first requests are the warm-up, so that what is measured are not the same ones, and already known.
-    url = f"{server.url}/next-word"
-    run_wrk(url, requests[-2000:], TYPISTS, WARM_UP_SECONDS)
-    return run_wrk(url, requests, TYPISTS, seconds)
+def _measured(server: Server, requests: list[dict[str, Any]], number: int, seconds: float) -> dict[str, float]:
+    part = len(requests) // ROUNDS  # each round has requests of its own
+    return run_wrk(f"{server.url}/next-word", requests[number * part : (number + 1) * part], TYPISTS, seconds)
+
+
+def _medians(rounds: list[dict[str, float]]) -> dict[str, float]:
+    return {name: statistics.median(each[name] for each in rounds) for name in rounds[0]}
+
+
+def _ratios(ours: list[float], theirs: list[float]) -> dict[str, float]:
+    ratios = sorted(our / their for our, their in zip(ours, theirs, strict=True))
+    return {"median": statistics.median(ratios), "least": ratios[0], "most": ratios[-1]}
 
 
 def _unrelated(texts: list[str]) -> list[dict[str, Any]]:
