@@ -24,7 +24,7 @@ class Benchmark(ResultsFolder):
 class NextWords(Benchmark):
     """Requests per second of /next-word beside an empty endpoint and the plain way."""
 
-    seconds: float = Field(4.0, ge=1, description="of each measurement of a round")
+    seconds: float = Field(6.0, ge=1, description="of each measurement of a round")
 
     def cli_cmd(self) -> None:
         self.keep("next-words", lambda: next_words.throughput(self.seconds))
