@@ -1,11 +1,13 @@
 """Runs the service: `python -m app`, set up by the REVIEW_LM_* variables of `app/settings.py`."""
 
+import functools
 import gc
 import logging
 import signal
 import socket
 import sys
 import warnings
+from typing import Any
 
 # Imports make a million objects that stay: looking through them for garbage takes half a second of every start.
 gc.disable()
@@ -14,6 +16,11 @@ warnings.filterwarnings("ignore", message="Failed to initialize NumPy")
 
 import uvicorn  # noqa: E402
 
+from app.connection import (  # noqa: E402
+    BoundedConnection,
+    ConnectionLimits,
+    put_headers_behind_status_lines,
+)
 from app.errors import StartupError  # noqa: E402
 from app.main import create_app  # noqa: E402
 from app.memory import keep_freed_memory  # noqa: E402
@@ -42,13 +49,24 @@ def main() -> int:
         app,
         host=settings.host,
         port=settings.port,
+        http=_bounded(settings),
+        ws="none",
         access_log=False,
         server_header=False,
+        timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
     server = uvicorn.Server(config)
     server.run(sockets=[listener])
     return 0 if server.started else 1
+
+
+def _bounded(settings: Settings) -> Any:
+    put_headers_behind_status_lines()
+    limits = ConnectionLimits(
+        settings.max_head_bytes, settings.max_connections, settings.read_seconds, settings.write_seconds
+    )
+    return functools.partial(BoundedConnection, limits)
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -1,12 +1,16 @@
 """Every failure the service can answer with, as RFC 9457 problem details.
 
 Problem                  what a client is told, in `application/problem+json`
+├── BadRequest           400  what came is no HTTP request, or means two things
 ├── Unauthorized         401  the API key is missing or wrong
+├── RequestTimeout       408  the request took longer to come in than REVIEW_LM_READ_SECONDS
 ├── BodyTooLarge         413  the body is larger than REVIEW_LM_MAX_BODY_BYTES
 ├── InvalidRequest       422  a field is missing, unknown or out of range; lists the fields
 ├── Overloaded           429  too much work is waiting; says when to come again
+├── HeadTooLarge         431  the request line and headers are larger than REVIEW_LM_MAX_HEAD_BYTES
 ├── InternalError        500  a fault of the service; the request id finds it in the server's output
 ├── NotReady             503  the model has not answered yet, or the service is stopping
+├── TooManyConnections   503  more connections are open than REVIEW_LM_MAX_CONNECTIONS
 └── DeadlineExceeded     504  the answer was not ready within REVIEW_LM_DEADLINE_SECONDS
 StartupError             what ends `python -m app` with one sentence
 """
@@ -21,6 +25,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 MEDIA_TYPE = "application/problem+json"
+MOST_PROBLEMS, MOST_OF_A_NAME = 20, 100
+"""Fields that a 422 lists, and characters of the name of one: an answer must not grow with what is wrong."""
 
 
 class StartupError(Exception):
@@ -66,9 +72,19 @@ class Problem(Exception):
         return JSONResponse(content, self.status, self.headers, media_type=MEDIA_TYPE)
 
 
+class BadRequest(Problem):
+    status, type, title = 400, "bad-request", "This is no proper HTTP request"
+    description = "What came is no HTTP request, or has a header twice that may be there once."
+
+
 class Unauthorized(Problem):
     status, type, title = 401, "unauthorized", "An API key is needed"
     description = "The API key is missing or wrong."
+
+
+class RequestTimeout(Problem):
+    status, type, title = 408, "request-timeout", "The request came too slowly"
+    description = "The request took longer to come in than the limit that `GET /model` shows."
 
 
 class BodyTooLarge(Problem):
@@ -86,6 +102,11 @@ class Overloaded(Problem):
     description = "Too much work is waiting; `Retry-After` says in how many seconds to come again."
 
 
+class HeadTooLarge(Problem):
+    status, type, title = 431, "head-too-large", "The request's headers are too large"
+    description = "The request line and headers are larger than the limit that `GET /model` shows."
+
+
 class InternalError(Problem):
     description = "A fault of the service; the server's output tells more under the same request id."
 
@@ -95,12 +116,22 @@ class NotReady(Problem):
     description = "The model has not answered yet, or the service is stopping."
 
 
+class TooManyConnections(Problem):
+    status, type, title = 503, "too-many-connections", "Too many connections are open"
+    description = "More connections are open than the limit that `GET /model` shows."
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"Connection": "close", "Retry-After": "1"})
+
+
 class DeadlineExceeded(Problem):
     status, type, title = 504, "deadline-exceeded", "The answer took too long"
     description = "The answer was not ready within the time that `GET /model` shows."
 
 
-MODEL_PROBLEMS = (Unauthorized, BodyTooLarge, InvalidRequest, Overloaded, InternalError, NotReady, DeadlineExceeded)
+EARLY_PROBLEMS = (BadRequest, Unauthorized, RequestTimeout, BodyTooLarge, HeadTooLarge)
+"""What any route but the open ones can answer with, before it is asked."""
+MODEL_PROBLEMS = (*EARLY_PROBLEMS, InvalidRequest, Overloaded, InternalError, NotReady, DeadlineExceeded)
 """What a route that asks the model can answer with."""
 
 
@@ -143,14 +174,17 @@ def _on_problem(_: Request, problem: Exception) -> Response:
 
 def _on_invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    errors = [FieldProblem(field=_field(e), problem=_advice(e)) for e in error.errors()]
+    found = error.errors()
+    errors = [FieldProblem(field=_field(e), problem=_advice(e)) for e in found[:MOST_PROBLEMS]]
     detail = "; ".join(f"{e.field}: {e.problem}" for e in errors)
+    if len(found) > MOST_PROBLEMS:
+        detail += f"; and {len(found) - MOST_PROBLEMS} more"
     return InvalidRequest(detail, errors=errors).response()
 
 
 def _field(error: Any) -> str:
     inside_body = [] if error["type"] == "json_invalid" else error["loc"][1:]
-    return ".".join(str(part) for part in inside_body) or "body"
+    return ".".join(str(part)[:MOST_OF_A_NAME] for part in inside_body) or "body"
 
 
 def _advice(error: Any) -> str:

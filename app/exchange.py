@@ -3,12 +3,14 @@
 A plain ASGI class, so that it costs microseconds.
 """
 
+import asyncio
+import contextlib
 import hmac
 import logging
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +19,17 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.calls import Timing
-from app.errors import BodyTooLarge, InternalError, Problem, Unauthorized
+from app.connection import LATE, LINGER_SECONDS
+from app.errors import (
+    BadRequest,
+    BodyTooLarge,
+    FieldProblem,
+    InternalError,
+    InvalidRequest,
+    Problem,
+    RequestTimeout,
+    Unauthorized,
+)
 from app.request_log import Entry, RequestLog
 from app.settings import Settings
 from app.telemetry import Telemetry
@@ -27,9 +39,15 @@ OPEN_PATHS = frozenset({"/", "/livez", "/readyz", "/health"})
 UNLOGGED_PATHS = frozenset({"/", "/livez", "/readyz", "/health", "/metrics", "/docs", "/openapi.json"})
 """Probes and pages, which would drown the requests, as the page's own files would."""
 PAGE_FILES = "/static/"
+ONCE = frozenset({b"authorization", b"content-length", b"content-type", b"host"})
+"""Headers that mean two things where they are sent twice, one to a proxy and another to this service."""
+MANY_BYTES = 4096
+"""A body of fewer bytes cannot hold so many strings that they need to be counted."""
 CLIENT_LEFT = 499
 """What the log calls a request whose client left before there was an answer, as other servers do."""
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+CLOSING = {"Connection": "close"}
 
 RequestHeaders = Mapping[bytes, bytes]
 """By their names in small letters."""
@@ -49,6 +67,8 @@ class Exchange:
     tokens_in: int = 0
     tokens_out: int = 0
     status: int = 0
+    unread: bool = True
+    """Whether a body that was refused has, or may have, parts that were not read."""
     request_body: bytes = b""
     response_body: bytearray = field(default_factory=bytearray)
 
@@ -56,9 +76,9 @@ class Exchange:
     def latency_ms(self) -> float:
         return 1000 * (time.monotonic() - self.arrived)
 
-    def server_timing(self) -> str:
-        parts = {"queue": self.timing.queue, "model": self.timing.model, "total": self.latency_ms}
-        return ", ".join(f"{name};dur={value:.2f}" for name, value in parts.items())
+    def server_timing(self) -> bytes:
+        values = self.timing.queue, self.timing.model, self.latency_ms
+        return b"queue;dur=%.2f, model;dur=%.2f, total;dur=%.2f" % values
 
 
 class ExchangeMiddleware:
@@ -86,13 +106,15 @@ class ExchangeMiddleware:
         self, scope: Scope, receive: Receive, send: Send, headers: RequestHeaders, exchange: Exchange
     ) -> None:
         try:
+            if len(headers) != len(scope["headers"]):
+                _check_repeated(scope["headers"])
             self._check_key(headers, exchange.path)
-            exchange.request_body = await self._read_body(receive, headers)
+            exchange.request_body = await self._read_body(scope, receive, headers)
             await self._app(scope, _replayed(exchange.request_body, receive), send)
         except ClientDisconnect:
             exchange.status = exchange.status or CLIENT_LEFT
         except Problem as problem:
-            await problem.response()(scope, receive, send)
+            await _refuse(problem, receive if exchange.unread else None, send)
         except Exception:
             logger.exception("request %s failed", exchange.request_id)
             if not exchange.status:
@@ -115,7 +137,7 @@ class ExchangeMiddleware:
                 "Send one of the service's keys as `Authorization: Bearer …`.", headers={"WWW-Authenticate": "Bearer"}
             )
 
-    async def _read_body(self, receive: Receive, headers: RequestHeaders) -> bytes:
+    async def _read_body(self, scope: Scope, receive: Receive, headers: RequestHeaders) -> bytes:
         limit = self._settings.max_body_bytes
         declared = headers.get(b"content-length", b"0")
         size = int(declared) if declared.isdigit() else 0
@@ -127,8 +149,15 @@ class ExchangeMiddleware:
                 raise ClientDisconnect
             body += message.get("body", b"")
             more = message.get("more_body", False)
+            if more and LATE in scope["state"]:
+                seconds = self._settings.read_seconds
+                raise RequestTimeout(f"The body took longer than {seconds:g} seconds; send it faster.", headers=CLOSING)
         if max(size, len(body)) > limit:
-            raise BodyTooLarge(f"The body may have {limit} bytes; send less at once.", headers={"Connection": "close"})
+            scope["state"]["exchange"].unread = more
+            raise BodyTooLarge(f"The body may have {limit} bytes; send less at once.", headers=CLOSING)
+        if len(body) > MANY_BYTES:
+            scope["state"]["exchange"].unread = False
+            _check_strings(body, self._settings.max_strings)
         return bytes(body)
 
     def _observed(self, send: Send, exchange: Exchange) -> Send:
@@ -140,7 +169,7 @@ class ExchangeMiddleware:
                 message["headers"] = [
                     *message["headers"],
                     (b"x-request-id", exchange.request_id.encode()),
-                    (b"server-timing", exchange.server_timing().encode()),
+                    (b"server-timing", exchange.server_timing()),
                 ]
             elif keep:
                 exchange.response_body += message.get("body", b"")
@@ -172,6 +201,36 @@ def _is_logged(path: str) -> bool:
 def _request_id(headers: RequestHeaders) -> str:
     given = headers.get(b"x-request-id", b"").decode("latin-1")
     return given if SANE_REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+
+
+def _check_strings(body: bytearray, limit: int) -> None:
+    """Refuses JSON of very many strings: each unknown field is an error, and takes as long as a whole request."""
+    quotes = body.count(b'"') - body.count(b'\\"')
+    if quotes > 2 * limit:
+        problem = f"holds more than {limit} strings, the names of fields counted; send fewer"
+        raise InvalidRequest(f"body: {problem}", errors=[FieldProblem(field="body", problem=problem)])
+
+
+def _check_repeated(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    names = [name for name, _ in headers]
+    for name in ONCE:
+        if names.count(name) > 1:
+            raise BadRequest(f"The header {name.decode()} is there {names.count(name)} times; send it once.")
+
+
+async def _refuse(problem: Problem, receive: Receive | None, send: Send) -> None:
+    """Answers before the body was read, and throws the rest of it away for a while.
+
+    A connection that is closed while the client still sends takes the answer with it.
+    """
+    response = problem.response()
+    await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
+    await send({"type": "http.response.body", "body": response.body, "more_body": True})
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            while receive and (await receive()).get("more_body"):
+                pass
+    await send({"type": "http.response.body"})
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

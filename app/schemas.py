@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, StringConstraints
 
 
 def _of_whole_characters(text: str) -> str:
@@ -66,7 +66,7 @@ class GenerateRequest(Request):
     )
     min_p: float = Field(0.0, ge=0, le=1, description="leave out tokens below this share of the most probable one")
     repetition_penalty: float = Field(1.0, ge=0.1, le=10, description="above 1 makes repeating a token less probable")
-    stop: list[Annotated[Unicode, StringConstraints(min_length=1, max_length=100)]] = Field(
+    stop: Annotated[list[Annotated[Unicode, StringConstraints(min_length=1, max_length=100)]], FailFast()] = Field(
         [], max_length=16, description="strings that end a review; they are not part of it"
     )
     seed: int | None = Field(None, ge=0, le=2**53 - 1, description="the same seed gives the same text; null draws one")
@@ -99,7 +99,10 @@ class GenerateResponse(BaseModel):
 class ScoreRequest(Request):
     model_config = ConfigDict(json_schema_extra={"examples": [{"texts": ["I loved it.", "it loved I ."]}]})
 
-    texts: list[Annotated[Unicode, StringConstraints(min_length=1)]] = Field(min_length=1, description="texts to score")
+    # Without FailFast a body of a million items that are no texts would be a million errors.
+    texts: Annotated[list[Annotated[Unicode, StringConstraints(min_length=1)]], FailFast()] = Field(
+        min_length=1, description="texts to score"
+    )
     stars: Stars | None = None
     tokens: bool = Field(False, description="tell each token's score, too")
 

@@ -34,6 +34,11 @@ class Settings(BaseSettings):
     max_characters: int = Field(20_000, ge=1, description="characters of a text")
     max_texts: int = Field(64, ge=1, description="texts of a /score request")
     max_body_bytes: int = Field(8_388_608, ge=1, description="bytes of a request body")
+    max_strings: int = Field(2_000, ge=100, description="strings of a request body, the names of fields counted")
+    max_head_bytes: int = Field(32_768, ge=1024, description="bytes of a request line and its headers")
+    max_connections: int = Field(
+        1_000, ge=1, description="open connections; on more, all but the probes are answered with 503"
+    )
     max_n: int = Field(16, ge=1, description="reviews of a /generate request")
     max_tokens: int = Field(1_000, ge=1, description="tokens of a generated review")
     cache_bytes: int = Field(67_108_864, ge=0, description="memory for states after texts seen before; 0 keeps none")
@@ -42,6 +47,11 @@ class Settings(BaseSettings):
         400_000, ge=1, description="tokens of work that may wait or run, as estimated; more is answered with 429"
     )
     deadline_seconds: float = Field(30.0, gt=0, description="seconds from a request's arrival to its answer")
+    read_seconds: float = Field(20.0, gt=0, description="seconds in which a request's head and body must have come")
+    write_seconds: float = Field(60.0, gt=0, description="seconds for which a client may leave an answer unread")
+    keep_alive_seconds: int = Field(
+        75, ge=1, description="seconds that a connection may be idle between requests; more than a load balancer's"
+    )
     shutdown_seconds: int = Field(5, ge=0, description="seconds that requests under way may take after SIGTERM")
 
     @field_validator("api_keys", mode="before")
@@ -52,7 +62,8 @@ class Settings(BaseSettings):
     def limits(self) -> dict[str, float]:
         """The limits that a client can run into, as `GET /model` shows them."""
         names = [name for name in type(self).model_fields if name.startswith("max_")]
-        return {name: getattr(self, name) for name in [*names, "deadline_seconds"]}
+        times = ["deadline_seconds", "read_seconds", "write_seconds", "keep_alive_seconds"]
+        return {name: getattr(self, name) for name in [*names, *times]}
 
 
 def variable(field: str) -> str:

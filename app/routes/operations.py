@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 
-from app.errors import NotReady, Unauthorized, documented
+from app.errors import EARLY_PROBLEMS, NotReady, documented
 from app.service import Client, Service, service_of
 
 router = APIRouter(tags=["operations"])
@@ -76,7 +76,7 @@ async def health(client: Client) -> Response:
     return JSONResponse(page.model_dump(), 200 if answers else 503)
 
 
-@router.get("/model", responses=documented(Unauthorized))
+@router.get("/model", responses=documented(*EARLY_PROBLEMS))
 async def describe_model(client: Client) -> ModelDescription:
     """The artifact's own description and figures, and the limits of this service."""
     service = service_of(client)
@@ -88,7 +88,7 @@ async def describe_model(client: Client) -> ModelDescription:
     )
 
 
-@router.get("/metrics", response_class=Response, responses=documented(Unauthorized))
+@router.get("/metrics", response_class=Response, responses=documented(*EARLY_PROBLEMS))
 async def metrics(client: Client) -> Response:
     """What Prometheus scrapes."""
     return Response(service_of(client).telemetry.page(), media_type=CONTENT_TYPE_LATEST)

@@ -12,8 +12,6 @@ HEADERS = {
     # Nothing but the page's own files runs, is shown or is called; no other page shows it in a frame.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
     # Asked for anew each time and answered with 304: a page never runs with a module of another release.
     "Cache-Control": "no-cache",
 }

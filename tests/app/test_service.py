@@ -133,11 +133,17 @@ def test_model_shows_the_description_and_the_limits(limited_server: Server) -> N
         "max_characters": 50,
         "max_texts": 3,
         "max_body_bytes": 2000,
+        "max_strings": 2000,
+        "max_head_bytes": 2048,
+        "max_connections": 1000,
         "max_n": 4,
         "max_tokens": 10_000_000,
         "max_waiting_rows": 18,
         "max_waiting_tokens": 1_000_000_000,
         "deadline_seconds": 5,
+        "read_seconds": 1,
+        "write_seconds": 60,
+        "keep_alive_seconds": 75,
     }
 
 
@@ -503,7 +509,7 @@ def test_every_reference_leads_somewhere(page: dict[str, Any]) -> None:
 
 def test_every_error_of_every_route_is_documented(page: dict[str, Any]) -> None:
     documented = {path: set(page["paths"][path]["post"]["responses"]) for path in MODEL_ROUTES}
-    every = {"200", "401", "413", "422", "429", "500", "503", "504"}
+    every = {"200", "400", "401", "408", "413", "422", "429", "431", "500", "503", "504"}
     assert documented == dict.fromkeys(MODEL_ROUTES, every)
     for path in MODEL_ROUTES:
         for status, response in page["paths"][path]["post"]["responses"].items():
@@ -511,7 +517,8 @@ def test_every_error_of_every_route_is_documented(page: dict[str, Any]) -> None:
                 content = response["content"]
                 assert list(content) == ["application/problem+json"]
                 assert content["application/problem+json"]["example"]["status"] == int(status)
-    assert set(page["paths"]["/model"]["get"]["responses"]) == {"200", "401"}
+    for path in ("/model", "/metrics"):
+        assert set(page["paths"][path]["get"]["responses"]) == {"200", "400", "401", "408", "413", "431"}
     assert set(page["paths"]["/readyz"]["get"]["responses"]) == {"200", "503"}
     assert set(page["paths"]["/health"]["get"]["responses"]) == {"200", "503"}
 
