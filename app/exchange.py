@@ -5,7 +5,6 @@ A plain ASGI class, so that it costs microseconds.
 
 import asyncio
 import contextlib
-import hmac
 import logging
 import re
 import secrets
@@ -30,6 +29,7 @@ from app.errors import (
     RequestTimeout,
     Unauthorized,
 )
+from app.keys import Keys
 from app.request_log import Entry, RequestLog
 from app.settings import Settings
 from app.telemetry import Telemetry
@@ -38,7 +38,10 @@ OPEN_PATHS = frozenset({"/", "/livez", "/readyz", "/health"})
 """What needs no API key, besides the page's own files."""
 UNLOGGED_PATHS = frozenset({"/", "/livez", "/readyz", "/health", "/metrics", "/docs", "/openapi.json"})
 """Probes and pages, which would drown the requests, as the page's own files would."""
+PAGES = frozenset({"/", "/docs"})
 PAGE_FILES = "/static/"
+NO_STORE = (b"cache-control", b"no-store")
+"""Of all answers but pages and their files, which say themselves how they are kept."""
 ONCE = frozenset({b"authorization", b"content-length", b"content-type", b"host"})
 """Headers that mean two things where they are sent twice, one to a proxy and another to this service."""
 MANY_BYTES = 4096
@@ -82,10 +85,11 @@ class Exchange:
 
 
 class ExchangeMiddleware:
-    def __init__(self, app: ASGIApp, settings: Settings, log: RequestLog, telemetry: Telemetry, model: str) -> None:
-        self._app, self._settings, self._log, self._model = app, settings, log, model
+    def __init__(
+        self, app: ASGIApp, settings: Settings, keys: Keys, log: RequestLog, telemetry: Telemetry, model: str
+    ) -> None:
+        self._app, self._settings, self._keys, self._log, self._model = app, settings, keys, log, model
         self._telemetry = telemetry
-        self._keys = [key.get_secret_value().encode() for key in settings.api_keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -129,10 +133,7 @@ class ExchangeMiddleware:
     def _check_key(self, headers: RequestHeaders, path: str) -> None:
         if not self._keys or path in OPEN_PATHS or path.startswith(PAGE_FILES):
             return
-        scheme, _, given = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-        # Every key is compared, and each in constant time, so that timing tells nothing about any.
-        known = [hmac.compare_digest(given.strip().encode(), key) for key in self._keys]
-        if scheme.lower() != "bearer" or not any(known):
+        if not self._keys.open_to(headers.get(b"authorization", b"")):
             raise Unauthorized(
                 "Send one of the service's keys as `Authorization: Bearer …`.", headers={"WWW-Authenticate": "Bearer"}
             )
@@ -162,12 +163,14 @@ class ExchangeMiddleware:
 
     def _observed(self, send: Send, exchange: Exchange) -> Send:
         keep = self._settings.log_bodies == "full" and _is_logged(exchange.path)
+        constant = () if exchange.path in PAGES or exchange.path.startswith(PAGE_FILES) else (NO_STORE,)
 
         async def observe(message: Message) -> None:
             if message["type"] == "http.response.start":
                 exchange.status = message["status"]
                 message["headers"] = [
                     *message["headers"],
+                    *constant,
                     (b"x-request-id", exchange.request_id.encode()),
                     (b"server-timing", exchange.server_timing()),
                 ]

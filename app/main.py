@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from app.engine import Engine
 from app.errors import install_error_handlers
 from app.exchange import ExchangeMiddleware
 from app.generation import GenerationSettings, generate
+from app.keys import read_keys
 from app.language_model import load_language_model
 from app.metrics_file import read_metrics
 from app.next_word import next_words
@@ -28,6 +30,7 @@ DESCRIPTION = "A recurrent language model of reviews: next-word suggestions, sam
 
 def create_app(settings: Settings) -> FastAPI:
     """Builds a fresh service; raises StartupError if its artifact or its log cannot be used."""
+    keys = read_keys(settings.api_keys, settings.api_keys_file)
     model = load_language_model(settings.model_directory, settings.cache_bytes)
     telemetry = Telemetry()
     service = Service(
@@ -60,14 +63,27 @@ def create_app(settings: Settings) -> FastAPI:
         version=model.name,
         description=DESCRIPTION,
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
         # Handed over rather than included, as every router that is included is a detour of each request.
         routes=[route for router in routers for route in router.routes],
     )
     app.state.service = service
-    app.mount("/static", page.PageFiles())
+    app.mount("/static/swagger-ui", page.PageFiles(page.SWAGGER_UI))
+    app.mount("/static", page.PageFiles(page.STATIC))
     install_error_handlers(app)
-    app.add_middleware(ExchangeMiddleware, settings=settings, log=service.log, telemetry=telemetry, model=model.name)
+    app.add_middleware(
+        ExchangeMiddleware, settings=settings, keys=keys, log=service.log, telemetry=telemetry, model=model.name
+    )
+    if settings.cors_origins:
+        # Around the keys, as a browser asks without one whether it may ask.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+            expose_headers=["X-Request-ID", "Server-Timing", "Retry-After"],
+        )
     return app
 
 

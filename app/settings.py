@@ -2,15 +2,18 @@
 
 import difflib
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.errors import StartupError
+from app.keys import sum_of
 
 PREFIX = "REVIEW_LM_"
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?|https?://\[[0-9A-Fa-f:]+\](:\d{1,5})?")
 
 
 class Settings(BaseSettings):
@@ -28,8 +31,17 @@ class Settings(BaseSettings):
     )
     log_bodies: Literal["full", "none"] = Field("full", description="keep request and response bodies in the log")
     log_queue_rows: int = Field(10_000, ge=1, description="log rows that may wait for the database; more are dropped")
-    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
-        (), description="keys, separated by commas; with any, every route but the probes asks for one"
+    api_keys: Annotated[tuple[bytes, ...], NoDecode] = Field(
+        (),
+        repr=False,
+        description="keys, or sums as `sha256:…`, separated by commas; with any, every route but the open ones asks "
+        "for one",
+    )
+    api_keys_file: Path | None = Field(
+        None, description="file of more keys or sums, one a line; what follows a `#` is a comment"
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="origins whose pages may call the service, separated by commas; `*` for all"
     )
     max_characters: int = Field(20_000, ge=1, description="characters of a text")
     max_texts: int = Field(64, ge=1, description="texts of a /score request")
@@ -56,14 +68,30 @@ class Settings(BaseSettings):
 
     @field_validator("api_keys", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
-        return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
+    def _keep_sums_alone(cls, value: object) -> object:
+        return tuple(sum_of(key) for key in _parts(value)) if isinstance(value, str) else value
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _check_origins(cls, value: object) -> object:
+        origins = _parts(value) if isinstance(value, str) else value
+        for origin in origins if isinstance(origins, tuple) else ():
+            if origin != "*" and not ORIGIN.fullmatch(origin):
+                raise ValueError("an origin is as https://example.org:8443, without a path and without a / at its end")
+        return origins
 
     def limits(self) -> dict[str, float]:
         """The limits that a client can run into, as `GET /model` shows them."""
         names = [name for name in type(self).model_fields if name.startswith("max_")]
         times = ["deadline_seconds", "read_seconds", "write_seconds", "keep_alive_seconds"]
         return {name: getattr(self, name) for name in [*names, *times]}
+
+
+def _parts(value: str) -> tuple[str, ...]:
+    parts = tuple(part.strip() for part in value.split(",") if part.strip())
+    if not parts:  # a slip of the pen must not open what was to be closed
+        raise ValueError("holds nothing but commas; leave the variable out, or name something")
+    return parts
 
 
 def variable(field: str) -> str:
@@ -79,7 +107,9 @@ def read_settings() -> Settings:
             (meant,) = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
             raise StartupError(f"{name} is not a setting; did you mean {meant}? The README lists them all.")
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         problems = (f"{variable(str(e['loc'][0]))}: {e['msg']}" for e in error.errors())
         raise StartupError("; ".join(problems) + ".") from None
+    os.environ.pop(variable("api_keys"), None)  # kept as sums from here on
+    return settings

@@ -47,7 +47,7 @@ async def write_reviews(request: GenerateRequest, client: Client) -> GenerateRes
         return StreamingResponse(
             _streamed(pieces, writing, settings.seed, service.model.name, exchange),
             media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+            headers={"X-Accel-Buffering": "no"},
         )
     task = generate(service.model, request.prompt, request.stars, settings)
     written = await service.run(exchange, task, settings.n, tokens, client)
