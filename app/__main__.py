@@ -3,7 +3,6 @@
 import functools
 import gc
 import logging
-import signal
 import socket
 import sys
 import warnings
@@ -24,6 +23,7 @@ from app.connection import (  # noqa: E402
 from app.errors import StartupError  # noqa: E402
 from app.main import create_app  # noqa: E402
 from app.memory import keep_freed_memory  # noqa: E402
+from app.server import DrainingServer  # noqa: E402
 from app.settings import Settings, read_settings  # noqa: E402
 
 logger = logging.getLogger(__name__)
@@ -42,9 +42,6 @@ def main() -> int:
     gc.enable()
     port = listener.getsockname()[1]
     logger.info("listening on http://%s:%d, which describes itself at /docs", settings.host, port)
-    # uvicorn raises the signal that stopped it again once it is done; an orderly end is no failure.
-    for stop in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(stop, lambda *_: None)
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -54,9 +51,9 @@ def main() -> int:
         access_log=False,
         server_header=False,
         timeout_keep_alive=settings.keep_alive_seconds,
-        timeout_graceful_shutdown=settings.shutdown_seconds,
     )
-    server = uvicorn.Server(config)
+    service = app.state.service
+    server = DrainingServer(config, service.stop_being_ready, settings.drain_seconds, settings.shutdown_seconds)
     server.run(sockets=[listener])
     return 0 if server.started else 1
 

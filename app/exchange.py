@@ -25,6 +25,7 @@ from app.errors import (
     FieldProblem,
     InternalError,
     InvalidRequest,
+    NotReady,
     Problem,
     RequestTimeout,
     Unauthorized,
@@ -115,6 +116,9 @@ class ExchangeMiddleware:
             self._check_key(headers, exchange.path)
             exchange.request_body = await self._read_body(scope, receive, headers)
             await self._app(scope, _replayed(exchange.request_body, receive), send)
+        except asyncio.CancelledError:  # what the service does at the end of its grace period
+            if not exchange.status:
+                await _refuse(NotReady("The service is stopping; send the request to another instance."), None, send)
         except ClientDisconnect:
             exchange.status = exchange.status or CLIENT_LEFT
         except Problem as problem:

@@ -31,7 +31,7 @@ DESCRIPTION = "A recurrent language model of reviews: next-word suggestions, sam
 def create_app(settings: Settings) -> FastAPI:
     """Builds a fresh service; raises StartupError if its artifact or its log cannot be used."""
     keys = read_keys(settings.api_keys, settings.api_keys_file)
-    model = load_language_model(settings.model_directory, settings.cache_bytes)
+    model = load_language_model(settings.model_directory, settings.cache_bytes, settings.model_sha256)
     telemetry = Telemetry()
     service = Service(
         settings=settings,

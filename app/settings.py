@@ -24,6 +24,11 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     model_directory: Path = Field(Path("model"), description="folder of the artifact")
+    model_sha256: str | None = Field(
+        None,
+        pattern="^[0-9a-f]{64}$",
+        description="SHA-256 sum that its language_model.pt must have, besides the one in its SHA256SUMS",
+    )
     database_url: str = Field(
         "sqlite:///logs/requests.sqlite3",
         validation_alias=AliasChoices("DATABASE_URL", "database_url"),
@@ -64,7 +69,10 @@ class Settings(BaseSettings):
     keep_alive_seconds: int = Field(
         75, ge=1, description="seconds that a connection may be idle between requests; more than a load balancer's"
     )
-    shutdown_seconds: int = Field(5, ge=0, description="seconds that requests under way may take after SIGTERM")
+    drain_seconds: float = Field(
+        0.0, ge=0, description="seconds after SIGTERM in which requests still come in; as long as a balancer looks away"
+    )
+    shutdown_seconds: float = Field(5.0, ge=0, description="seconds that requests under way may take after that")
 
     @field_validator("api_keys", mode="before")
     @classmethod

@@ -55,7 +55,7 @@ async def livez() -> Alive:
 async def readyz(client: Client) -> Alive:
     """Tells that the model answers: 200 after its warm-up, 503 before it and once its thread has ended."""
     if not _answers(service_of(client)):
-        raise NotReady("The model does not answer; wait for it, or look at the server's output.")
+        raise NotReady("The model does not answer yet, or the service is stopping; the server's output tells more.")
     return Alive()
 
 
