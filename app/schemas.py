@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, FailFast, Field, StringConstraints
 
 
 def _of_whole_characters(text: str) -> str:
@@ -15,7 +15,19 @@ def _of_whole_characters(text: str) -> str:
 
 
 Unicode = Annotated[str, AfterValidator(_of_whole_characters)]
-Stars = Annotated[int, Field(ge=1, le=5, description="rating the text goes with; null where it is not known")]
+
+
+def _whole(number: object) -> object:
+    # JSON has one kind of number, and to JSON Schema 5.0 is an integer.
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+Integer = Annotated[int, BeforeValidator(_whole)]
+Stars = Annotated[
+    int,
+    Field(ge=1, le=5, description="rating the text goes with; null where it is not known"),
+    BeforeValidator(_whole),
+]
 
 
 class Request(BaseModel):
@@ -29,7 +41,7 @@ class NextWordRequest(Request):
     prefix: Annotated[Unicode, StringConstraints(max_length=100, pattern=r"^\S*$")] = Field(
         "", description="the letters typed so far of that word, without white space"
     )
-    k: int = Field(5, ge=1, le=50, description="number of suggestions")
+    k: Integer = Field(5, ge=1, le=50, description="number of suggestions")
     stars: Stars | None = None
     punctuation: bool = Field(False, description="suggest punctuation marks, too")
 
@@ -57,10 +69,10 @@ class GenerateRequest(Request):
 
     prompt: Unicode = Field("", description="how the review begins")
     stars: Stars | None = None
-    n: int = Field(1, ge=1, description="reviews to write")
-    max_tokens: int = Field(150, ge=1, description="tokens after which a review is cut")
+    n: Integer = Field(1, ge=1, description="reviews to write")
+    max_tokens: Integer = Field(150, ge=1, description="tokens after which a review is cut")
     temperature: float = Field(0.8, ge=0, le=10, description="0 always takes the most probable token")
-    top_k: int = Field(0, ge=0, description="sample from this many tokens; 0 from all")
+    top_k: Integer = Field(0, ge=0, description="sample from this many tokens; 0 from all")
     top_p: float = Field(
         0.95, gt=0, le=1, description="sample from the fewest tokens that have this probability together"
     )
@@ -69,7 +81,9 @@ class GenerateRequest(Request):
     stop: Annotated[list[Annotated[Unicode, StringConstraints(min_length=1, max_length=100)]], FailFast()] = Field(
         [], max_length=16, description="strings that end a review; they are not part of it"
     )
-    seed: int | None = Field(None, ge=0, le=2**53 - 1, description="the same seed gives the same text; null draws one")
+    seed: Integer | None = Field(
+        None, ge=0, le=2**53 - 1, description="the same seed gives the same text; null draws one"
+    )
     stream: bool = Field(False, description="answer piece by piece, as server-sent events")
 
 

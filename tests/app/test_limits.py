@@ -78,3 +78,12 @@ def test_json_is_taken_as_json_alone(server: Server, media: str) -> None:
     headers = {"Content-Type": media} if media else {}
     response = server.client.post("/score", content=b'{"texts": ["a"]}', headers=headers)
     assert (response.status_code, response.json()["type"]) == (422, "/problems/invalid-request")
+
+
+def test_a_whole_number_may_be_written_as_a_float(server: Server) -> None:
+    whole = {"stars": 5, "n": 2, "max_tokens": 3, "top_k": 40, "seed": 7}
+    floats = {name: float(value) for name, value in whole.items()}
+    assert server.post("/generate", **floats) == server.post("/generate", **whole)
+    assert len(server.post("/next-word", text="The", k=3.0)["suggestions"]) == 3
+    response = server.client.post("/next-word", json={"text": "The", "k": 51.0})
+    assert_problem(response, 422, "invalid-request", "k")
