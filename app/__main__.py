@@ -20,6 +20,7 @@ from app.connection import (  # noqa: E402
     ConnectionLimits,
     put_headers_behind_status_lines,
 )
+from app.console import set_up_console  # noqa: E402
 from app.errors import StartupError  # noqa: E402
 from app.main import create_app  # noqa: E402
 from app.memory import keep_freed_memory  # noqa: E402
@@ -30,10 +31,10 @@ logger = logging.getLogger(__name__)
 
 
 def main() -> int:
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     keep_freed_memory()
     try:
         settings = read_settings()
+        set_up_console(settings.console_format, settings.console_level)
         app = create_app(settings)
         listener = _listen(settings)
     except StartupError as error:
@@ -48,6 +49,8 @@ def main() -> int:
         port=settings.port,
         http=_bounded(settings),
         ws="none",
+        log_config=None,
+        log_level=settings.console_level,
         access_log=False,
         server_header=False,
         timeout_keep_alive=settings.keep_alive_seconds,

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.calls import Timing
 from app.connection import LATE, LINGER_SECONDS
+from app.console import print_request
 from app.errors import (
     BadRequest,
     BodyTooLarge,
@@ -132,7 +133,10 @@ class ExchangeMiddleware:
     def _note(self, scope: Scope, exchange: Exchange) -> None:
         # The route as it is declared: paths that nobody declared would be labels without end.
         route = getattr(scope.get("route"), "path", "none")
-        self._telemetry.note_request(route, exchange.status, exchange.latency_ms / 1000)
+        latency = exchange.latency_ms
+        self._telemetry.note_request(route, exchange.status, latency / 1000)
+        if self._settings.console_requests:
+            print_request(exchange.request_id, scope["method"], route, exchange.status, latency)
 
     def _check_key(self, headers: RequestHeaders, path: str) -> None:
         if not self._keys or path in OPEN_PATHS or path.startswith(PAGE_FILES):

@@ -1,19 +1,23 @@
 """Puts the service together."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 from app.engine import Engine
-from app.errors import install_error_handlers
+from app.errors import StartupError, install_error_handlers
 from app.exchange import ExchangeMiddleware
 from app.generation import GenerationSettings, generate
 from app.keys import read_keys
 from app.language_model import load_language_model
 from app.metrics_file import read_metrics
 from app.next_word import next_words
+from app.openapi import describe_limits
 from app.request_log import RequestLog
 from app.routes import generate as generate_route
 from app.routes import next_word, operations, page, score
@@ -33,6 +37,7 @@ def create_app(settings: Settings) -> FastAPI:
     keys = read_keys(settings.api_keys, settings.api_keys_file)
     model = load_language_model(settings.model_directory, settings.cache_bytes, settings.model_sha256)
     telemetry = Telemetry()
+    tracing = _tracing(model.name) if settings.otel_endpoint else None
     service = Service(
         settings=settings,
         model=model,
@@ -56,6 +61,8 @@ def create_app(settings: Settings) -> FastAPI:
         service.ready = False
         service.engine.close()
         service.log.close()
+        if tracing:
+            await asyncio.to_thread(tracing[1])
 
     routers = (next_word.router, generate_route.router, score.router, operations.router, page.router)
     app = FastAPI(
@@ -72,6 +79,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.mount("/static/swagger-ui", page.PageFiles(page.SWAGGER_UI))
     app.mount("/static", page.PageFiles(page.STATIC))
     install_error_handlers(app)
+    describe_limits(app, settings)
     app.add_middleware(
         ExchangeMiddleware, settings=settings, keys=keys, log=service.log, telemetry=telemetry, model=model.name
     )
@@ -84,7 +92,21 @@ def create_app(settings: Settings) -> FastAPI:
             allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
             expose_headers=["X-Request-ID", "Server-Timing", "Retry-After"],
         )
+    if tracing:
+        app.add_middleware(tracing[0])
     return app
+
+
+def _tracing(version: str) -> tuple[Callable[[ASGIApp], ASGIApp], Callable[[], None]]:
+    """What puts spans around the service, and what sends the last of them."""
+    try:
+        from app.tracing import TracingMiddleware, tracer_provider  # noqa: PLC0415
+    except ImportError:
+        raise StartupError(
+            "OTEL_EXPORTER_OTLP_ENDPOINT asks for tracing; install review-lm[otel], or leave the variable out."
+        ) from None
+    provider = tracer_provider(version)
+    return functools.partial(TracingMiddleware, provider=provider), provider.shutdown
 
 
 async def _warm_up(service: Service) -> None:

@@ -4,6 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, FailFast, Field, StringConstraints
 
+WHITE_SPACE = "\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+"""As Unicode defines it; what `\\s` is, each dialect of patterns has its own mind on."""
+
 
 def _of_whole_characters(text: str) -> str:
     # JSON can spell half a character, "\\ud83d", that no encoding knows.
@@ -38,7 +41,7 @@ class NextWordRequest(Request):
     model_config = ConfigDict(json_schema_extra={"examples": [{"text": "The food was", "k": 5}]})
 
     text: Unicode = Field(description="everything before the word being typed")
-    prefix: Annotated[Unicode, StringConstraints(max_length=100, pattern=r"^\S*$")] = Field(
+    prefix: Annotated[Unicode, StringConstraints(max_length=100, pattern=f"^[^{WHITE_SPACE}]*$")] = Field(
         "", description="the letters typed so far of that word, without white space"
     )
     k: Integer = Field(5, ge=1, le=50, description="number of suggestions")

@@ -13,6 +13,11 @@ from app.errors import StartupError
 from app.keys import sum_of
 
 PREFIX = "REVIEW_LM_"
+UNPREFIXED = {
+    "database_url": "DATABASE_URL",
+    "otel_endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT",
+}
+"""Settings whose variables have the names that other programs give them."""
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?|https?://\[[0-9A-Fa-f:]+\](:\d{1,5})?")
 
 
@@ -47,6 +52,18 @@ class Settings(BaseSettings):
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="origins whose pages may call the service, separated by commas; `*` for all"
+    )
+    console_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="lines on stderr: json, text, or auto, which is text on a terminal"
+    )
+    console_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level of a line")
+    console_requests: bool = Field(False, description="print a line for each request, too, as the log has a row")
+    otel_endpoint: str | None = Field(
+        None,
+        validation_alias=AliasChoices(
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", "otel_endpoint"
+        ),
+        description="where a span of each request is sent by OTLP over HTTP; other OTEL_* variables count, too",
     )
     max_characters: int = Field(20_000, ge=1, description="characters of a text")
     max_texts: int = Field(64, ge=1, description="texts of a /score request")
@@ -104,7 +121,7 @@ def _parts(value: str) -> tuple[str, ...]:
 
 def variable(field: str) -> str:
     """The environment variable of a setting."""
-    return "DATABASE_URL" if field in {"database_url", "DATABASE_URL"} else PREFIX + field.upper()
+    return UNPREFIXED.get(field.lower(), PREFIX + field.upper())
 
 
 def read_settings() -> Settings:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.app.support import API_KEY, ENDLESS, Server, eventually
 
-MODEL_ROUTES = {
+MODEL_ROUTES: dict[str, dict[str, Any]] = {
     "/next-word": {"text": "The food was"},
     "/generate": {"prompt": "The food", "max_tokens": 3},
     "/score": {"texts": ["I loved it."]},
