@@ -49,7 +49,11 @@ def damaged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, 
 def test_a_model_that_fails_on_a_text_fails_that_request_alone(damaged: tuple[Server, str]) -> None:
     server, text = damaged
     before = answers(server)
-    asked = {"/next-word": {"text": f"{text} "}, "/generate": {"prompt": f"{text} "}, "/score": {"texts": ["a", text]}}
+    asked: dict[str, dict[str, Any]] = {
+        "/next-word": {"text": f"{text} "},
+        "/generate": {"prompt": f"{text} "},
+        "/score": {"texts": ["a", text]},
+    }
     for path, body in asked.items():
         problem = assert_problem(server.client.post(path, json=body), 500, "internal-error")
         assert "index" not in problem["detail"]  # what failed inside is for the server's output
