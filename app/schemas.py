@@ -32,6 +32,8 @@ Stars = Annotated[
     BeforeValidator(_whole),
 ]
 
+Seed = Annotated[int, Field(ge=0, le=2**53 - 1), BeforeValidator(_whole)]
+
 
 class Request(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -84,9 +86,7 @@ class GenerateRequest(Request):
     stop: Annotated[list[Annotated[Unicode, StringConstraints(min_length=1, max_length=100)]], FailFast()] = Field(
         [], max_length=16, description="strings that end a review; they are not part of it"
     )
-    seed: Integer | None = Field(
-        None, ge=0, le=2**53 - 1, description="the same seed gives the same text; null draws one"
-    )
+    seed: Seed | None = Field(None, description="the same seed gives the same text; null draws one")
     stream: bool = Field(False, description="answer piece by piece, as server-sent events")
 
 
