@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, FailFast, Field, StringConstraints
 
-WHITE_SPACE = "\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+WHITE_SPACE = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 """As Unicode defines it; what `\\s` is, each dialect of patterns has its own mind on."""
 
 
@@ -17,7 +17,9 @@ def _of_whole_characters(text: str) -> str:
     return text
 
 
-Unicode = Annotated[str, AfterValidator(_of_whole_characters)]
+WHOLE_CHARACTERS = AfterValidator(_of_whole_characters)
+"""Stands last: what stands behind it is checked, but the OpenAPI page does not tell it."""
+Unicode = Annotated[str, WHOLE_CHARACTERS]
 
 
 def _whole(number: object) -> object:
@@ -43,7 +45,7 @@ class NextWordRequest(Request):
     model_config = ConfigDict(json_schema_extra={"examples": [{"text": "The food was", "k": 5}]})
 
     text: Unicode = Field(description="everything before the word being typed")
-    prefix: Annotated[Unicode, StringConstraints(max_length=100, pattern=f"^[^{WHITE_SPACE}]*$")] = Field(
+    prefix: Annotated[str, StringConstraints(max_length=100, pattern=f"^[^{WHITE_SPACE}]*$"), WHOLE_CHARACTERS] = Field(
         "", description="the letters typed so far of that word, without white space"
     )
     k: Integer = Field(5, ge=1, le=50, description="number of suggestions")
@@ -83,9 +85,9 @@ class GenerateRequest(Request):
     )
     min_p: float = Field(0.0, ge=0, le=1, description="leave out tokens below this share of the most probable one")
     repetition_penalty: float = Field(1.0, ge=0.1, le=10, description="above 1 makes repeating a token less probable")
-    stop: Annotated[list[Annotated[Unicode, StringConstraints(min_length=1, max_length=100)]], FailFast()] = Field(
-        [], max_length=16, description="strings that end a review; they are not part of it"
-    )
+    stop: Annotated[
+        list[Annotated[str, StringConstraints(min_length=1, max_length=100), WHOLE_CHARACTERS]], FailFast()
+    ] = Field([], max_length=16, description="strings that end a review; they are not part of it")
     seed: Seed | None = Field(None, description="the same seed gives the same text; null draws one")
     stream: bool = Field(False, description="answer piece by piece, as server-sent events")
 
@@ -117,7 +119,7 @@ class ScoreRequest(Request):
     model_config = ConfigDict(json_schema_extra={"examples": [{"texts": ["I loved it.", "it loved I ."]}]})
 
     # Without FailFast a body of a million items that are no texts would be a million errors.
-    texts: Annotated[list[Annotated[Unicode, StringConstraints(min_length=1)]], FailFast()] = Field(
+    texts: Annotated[list[Annotated[str, StringConstraints(min_length=1), WHOLE_CHARACTERS]], FailFast()] = Field(
         min_length=1, description="texts to score"
     )
     stars: Stars | None = None

@@ -49,4 +49,8 @@ def test_the_page_tells_the_limits_that_are_settings(tmp_path: Path, random_arti
     generate, score = schemas["GenerateRequest"]["properties"], schemas["ScoreRequest"]["properties"]
     assert schemas["NextWordRequest"]["properties"]["text"]["maxLength"] == generate["prompt"]["maxLength"] == 50
     assert (generate["n"]["maximum"], generate["max_tokens"]["maximum"]) == (4, 60)
+    assert score["texts"]["items"]["minLength"] == 1
+    assert {"maxLength", "pattern"} <= set(schemas["NextWordRequest"]["properties"]["prefix"])
+    assert {"maxLength", "minLength"} <= set(generate["stop"]["items"])
+    assert {"maximum", "minimum"} <= set(generate["seed"]["anyOf"][0])
     assert (score["texts"]["maxItems"], score["texts"]["items"]["maxLength"]) == (3, 50)
