@@ -12,10 +12,18 @@ serve: $(BIN)/.service ## run the service with the model in model/ (PORT=8000)
 test: $(BIN)/.dev ## run every test
 	$(BIN)/python -m pytest
 
-lint: $(BIN)/.dev ## check format, style and types
+lint: $(BIN)/.dev ## check format, style, safety and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/bandit --configfile pyproject.toml --quiet --recursive app training benchmarks
 	$(BIN)/mypy
+
+fuzz: $(BIN)/.dev ## make up thousands of calls from the OpenAPI page (CALLS=5000)
+	SCHEMATHESIS_CALLS=$(or $(CALLS),5000) $(BIN)/python -m pytest --timeout 3600 tests/app/test_openapi.py
+
+audit: $(BIN)/.dev ## look the dependencies up among known vulnerabilities (needs the network)
+	$(BIN)/python -m pip install --quiet pip-audit==2.10.1
+	$(BIN)/python -m pip_audit --skip-editable
 
 train: $(BIN)/.dev ## train on your reviews: make train REVIEWS=reviews.json.gz MINUTES=60
 	$(BIN)/python -m training all $(REVIEWS) $(if $(MINUTES),--minutes $(MINUTES)) $(OPTIONS)
@@ -35,4 +43,4 @@ $(BIN)/.dev: $(BIN)/.torch pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	@touch $@ $(BIN)/.service
 
-.PHONY: help serve test lint train
+.PHONY: help serve test lint fuzz audit train

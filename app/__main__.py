@@ -1,11 +1,12 @@
 """Runs the service: `python -m app`, set up by the REVIEW_LM_* variables of `app/settings.py`."""
 
+import functools
 import gc
 import logging
-import signal
 import socket
 import sys
 import warnings
+from typing import Any
 
 # Imports make a million objects that stay: looking through them for garbage takes half a second of every start.
 gc.disable()
@@ -14,9 +15,16 @@ warnings.filterwarnings("ignore", message="Failed to initialize NumPy")
 
 import uvicorn  # noqa: E402
 
+from app.connection import (  # noqa: E402
+    BoundedConnection,
+    ConnectionLimits,
+    put_headers_behind_status_lines,
+)
+from app.console import set_up_console  # noqa: E402
 from app.errors import StartupError  # noqa: E402
 from app.main import create_app  # noqa: E402
 from app.memory import keep_freed_memory  # noqa: E402
+from app.server import DrainingServer  # noqa: E402
 from app.settings import Settings, read_settings  # noqa: E402
 
 logger = logging.getLogger(__name__)
@@ -27,11 +35,11 @@ SWITCH_SECONDS = 0.001
 
 
 def main() -> int:
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     keep_freed_memory()
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
         settings = read_settings()
+        set_up_console(settings.console_format, settings.console_level)
         app = create_app(settings)
         listener = _listen(settings)
     except StartupError as error:
@@ -40,20 +48,30 @@ def main() -> int:
     gc.enable()
     port = listener.getsockname()[1]
     logger.info("listening on http://%s:%d, which describes itself at /docs", settings.host, port)
-    # uvicorn raises the signal that stopped it again once it is done; an orderly end is no failure.
-    for stop in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(stop, lambda *_: None)
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
+        http=_bounded(settings),
+        ws="none",
+        log_config=None,
+        log_level=settings.console_level,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=settings.shutdown_seconds,
+        timeout_keep_alive=settings.keep_alive_seconds,
     )
-    server = uvicorn.Server(config)
+    service = app.state.service
+    server = DrainingServer(config, service.stop_being_ready, settings.drain_seconds, settings.shutdown_seconds)
     server.run(sockets=[listener])
     return 0 if server.started else 1
+
+
+def _bounded(settings: Settings) -> Any:
+    put_headers_behind_status_lines()
+    limits = ConnectionLimits(
+        settings.max_head_bytes, settings.max_connections, settings.read_seconds, settings.write_seconds
+    )
+    return functools.partial(BoundedConnection, limits)
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -1,14 +1,18 @@
 """Every failure the service can answer with: RFC 9457 problem details, or under /v1 what OpenAI's clients read.
 
 Problem                  what a client is told, in `application/problem+json`
+├── BadRequest           400  what came is no HTTP request, or means two things
 ├── Unauthorized         401  the API key is missing or wrong
 ├── ModelNotFound        404  the model that is asked for is not the one that is served
+├── RequestTimeout       408  the request took longer to come in than REVIEW_LM_READ_SECONDS
 ├── BodyTooLarge         413  the body is larger than REVIEW_LM_MAX_BODY_BYTES
 ├── InvalidRequest       422  a field is missing, unknown or out of range; lists the fields (400 under /v1)
 ├── Overloaded           429  too much work is waiting; says when to come again
+├── HeadTooLarge         431  the request line and headers are larger than REVIEW_LM_MAX_HEAD_BYTES
 ├── InternalError        500  a fault of the service; the request id finds it in the server's output
 ├── NotReady             503  the model has not answered yet, or the service is stopping
 ├── Unlogged             503  the answer's row could not be committed (REVIEW_LM_LOG_DURABILITY=commit)
+├── TooManyConnections   503  more connections are open than REVIEW_LM_MAX_CONNECTIONS
 └── DeadlineExceeded     504  the answer was not ready within REVIEW_LM_DEADLINE_SECONDS
 StartupError             what ends `python -m app` with one sentence
 """
@@ -25,6 +29,8 @@ from starlette.responses import JSONResponse, Response
 from app import openai_errors
 
 MEDIA_TYPE = "application/problem+json"
+MOST_PROBLEMS, MOST_OF_A_NAME = 20, 100
+"""Fields that a 422 lists, and characters of the name of one: an answer must not grow with what is wrong."""
 
 
 class StartupError(Exception):
@@ -70,6 +76,12 @@ class Problem(Exception):
         """The answer to a request of `path`."""
         return _response(path, self.details(), self.headers)
 
+    def event(self, path: str) -> dict[str, Any]:
+        """What tells of it in the answer to a request of `path` that has begun."""
+        if openai_errors.is_for_openai(path):
+            return openai_error(self.details()).model_dump()
+        return {"error": self.details().model_dump(exclude_none=True)}
+
 
 def openai_error(details: ProblemDetails) -> openai_errors.OpenAIError:
     """The same problem in the words of OpenAI's API."""
@@ -87,6 +99,11 @@ def _response(path: str, details: ProblemDetails, headers: dict[str, str] | None
     return JSONResponse(details.model_dump(exclude_none=True), details.status, headers, media_type=MEDIA_TYPE)
 
 
+class BadRequest(Problem):
+    status, type, title = 400, "bad-request", "This is no proper HTTP request"
+    description = "What came is no HTTP request, or has a header twice that may be there once."
+
+
 class Unauthorized(Problem):
     status, type, title = 401, "unauthorized", "An API key is needed"
     description = "The API key is missing or wrong."
@@ -95,6 +112,11 @@ class Unauthorized(Problem):
 class ModelNotFound(Problem):
     status, type, title = 404, "model-not-found", "There is no such model"
     description = "`model` is not the one that is served; `GET /v1/models` names it."
+
+
+class RequestTimeout(Problem):
+    status, type, title = 408, "request-timeout", "The request came too slowly"
+    description = "The request took longer to come in than the limit that `GET /model` shows."
 
 
 class BodyTooLarge(Problem):
@@ -112,6 +134,11 @@ class Overloaded(Problem):
     description = "Too much work is waiting; `Retry-After` says in how many seconds to come again."
 
 
+class HeadTooLarge(Problem):
+    status, type, title = 431, "head-too-large", "The request's headers are too large"
+    description = "The request line and headers are larger than the limit that `GET /model` shows."
+
+
 class InternalError(Problem):
     description = "A fault of the service; the server's output tells more under the same request id."
 
@@ -126,12 +153,22 @@ class Unlogged(Problem):
     description = "The request log, without which this service may not answer, cannot be written."
 
 
+class TooManyConnections(Problem):
+    status, type, title = 503, "too-many-connections", "Too many connections are open"
+    description = "More connections are open than the limit that `GET /model` shows."
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"Connection": "close", "Retry-After": "1"})
+
+
 class DeadlineExceeded(Problem):
     status, type, title = 504, "deadline-exceeded", "The answer took too long"
     description = "The answer was not ready within the time that `GET /model` shows."
 
 
-MODEL_PROBLEMS = (Unauthorized, BodyTooLarge, InvalidRequest, Overloaded, InternalError, NotReady, DeadlineExceeded)
+EARLY_PROBLEMS = (BadRequest, Unauthorized, RequestTimeout, BodyTooLarge, HeadTooLarge)
+"""What any route but the open ones can answer with, before it is asked."""
+MODEL_PROBLEMS = (*EARLY_PROBLEMS, InvalidRequest, Overloaded, InternalError, NotReady, DeadlineExceeded)
 """What a route that asks the model can answer with."""
 
 
@@ -148,14 +185,15 @@ def _content(problem: type[Problem]) -> dict[str, Any]:
 
 def documented_for_openai(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
     """The same for a route under /v1."""
-    entries: dict[int | str, dict[str, Any]] = {
-        openai_errors.status(problem.status): {
+    entries: dict[int | str, dict[str, Any]] = {}
+    for problem in problems:
+        status = openai_errors.status(problem.status)
+        before = f"{entries[status]['description']} " if status in entries else ""  # two of ours may be one of theirs
+        entries[status] = {
             "model": openai_errors.OpenAIError,
-            "description": problem.description,
+            "description": before + problem.description,
             "content": {"application/json": {"example": _openai_example(problem)}},
         }
-        for problem in problems
-    }
     return {**entries, "default": {"model": openai_errors.OpenAIError, "description": "Any other error."}}
 
 
@@ -193,14 +231,17 @@ def _on_problem(request: Request, problem: Exception) -> Response:
 
 def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    errors = [FieldProblem(field=_field(e), problem=_advice(e), code=_code(e)) for e in error.errors()]
+    found = error.errors()
+    errors = [FieldProblem(field=_field(e), problem=_advice(e), code=_code(e)) for e in found[:MOST_PROBLEMS]]
     detail = "; ".join(f"{e.field}: {e.problem}" for e in errors)
+    if len(found) > MOST_PROBLEMS:
+        detail += f"; and {len(found) - MOST_PROBLEMS} more"
     return InvalidRequest(detail, errors=errors).response(request.url.path)
 
 
 def _field(error: Any) -> str:
     inside_body = [] if error["type"] == "json_invalid" else error["loc"][1:]
-    return ".".join(str(part) for part in inside_body) or "body"
+    return ".".join(str(part)[:MOST_OF_A_NAME] for part in inside_body) or "body"
 
 
 def _advice(error: Any) -> str:

@@ -3,13 +3,14 @@
 A plain ASGI class, so that it costs microseconds.
 """
 
-import hmac
+import asyncio
+import contextlib
 import json
 import logging
 import random
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -18,8 +19,22 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.calls import Timing
-from app.errors import BodyTooLarge, InternalError, Problem, Unauthorized, Unlogged
+from app.connection import LATE, LINGER_SECONDS
+from app.console import print_request
+from app.errors import (
+    BadRequest,
+    BodyTooLarge,
+    FieldProblem,
+    InternalError,
+    InvalidRequest,
+    NotReady,
+    Problem,
+    RequestTimeout,
+    Unauthorized,
+    Unlogged,
+)
 from app.held import LAST_EVENT, HeldAnswer
+from app.keys import Keys
 from app.log.bodies import without_nul
 from app.log.request_log import RequestLog
 from app.log.schema import Entry
@@ -30,12 +45,21 @@ OPEN_PATHS = frozenset({"/", "/livez", "/readyz", "/health"})
 """What needs no API key, besides the page's own files."""
 UNLOGGED_PATHS = frozenset({"/", "/livez", "/readyz", "/health", "/metrics", "/docs", "/openapi.json"})
 """Probes and pages, which would drown the requests, as the page's own files would."""
+PAGES = frozenset({"/", "/docs"})
 PAGE_FILES = "/static/"
 LEAST_COMMIT_SECONDS = 1.0
 """How long an answer waits for its row at least, even one that came at its deadline."""
+NO_STORE = (b"cache-control", b"no-store")
+"""Of all answers but pages and their files, which say themselves how they are kept."""
+ONCE = frozenset({b"authorization", b"content-length", b"content-type", b"host"})
+"""Headers that mean two things where they are sent twice, one to a proxy and another to this service."""
+MANY_BYTES = 4096
+"""A body of fewer bytes cannot hold so many strings that they need to be counted."""
 CLIENT_LEFT = 499
 """What the log calls a request whose client left before there was an answer, as other servers do."""
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+CLOSING = {"Connection": "close"}
 
 RequestHeaders = Mapping[bytes, bytes]
 """By their names in small letters."""
@@ -56,6 +80,10 @@ class Exchange:
     tokens_out: int = 0
     status: int = 0
     recorded: bool = False
+    unread: bool = True
+    """Whether the body has, or may have, parts that were not read."""
+    refused: bool = False
+    """Whether the answer is there but not ended, so that the rest of the body can be thrown away."""
     request_body: bytes = b""
     response_body: bytearray = field(default_factory=bytearray)
 
@@ -63,17 +91,18 @@ class Exchange:
     def latency_ms(self) -> float:
         return 1000 * (time.monotonic() - self.arrived)
 
-    def server_timing(self) -> str:
-        parts = {"queue": self.timing.queue, "model": self.timing.model, "total": self.latency_ms}
-        return ", ".join(f"{name};dur={value:.2f}" for name, value in parts.items())
+    def server_timing(self) -> bytes:
+        values = self.timing.queue, self.timing.model, self.latency_ms
+        return b"queue;dur=%.2f, model;dur=%.2f, total;dur=%.2f" % values
 
 
 class ExchangeMiddleware:
-    def __init__(self, app: ASGIApp, settings: Settings, log: RequestLog, telemetry: Telemetry, model: str) -> None:
-        self._app, self._settings, self._log, self._model = app, settings, log, model
+    def __init__(
+        self, app: ASGIApp, settings: Settings, keys: Keys, log: RequestLog, telemetry: Telemetry, model: str
+    ) -> None:
+        self._app, self._settings, self._keys, self._log, self._model = app, settings, keys, log, model
         self._telemetry = telemetry
         self._keeps_bodies = settings.log_bodies != "none"
-        self._keys = [key.get_secret_value().encode() for key in settings.api_keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -89,6 +118,8 @@ class ExchangeMiddleware:
                 await self._answer_when_committed(scope, receive, send, headers, exchange)
             else:
                 await self._answer(scope, receive, self._observed(send, exchange), headers, exchange)
+            if exchange.refused:
+                await _end_refusal(receive if exchange.unread else None, send)
         finally:
             if exchange.status and logged:
                 if not exchange.recorded:
@@ -107,7 +138,7 @@ class ExchangeMiddleware:
         left = self._settings.deadline_seconds - exchange.latency_ms / 1000
         if not row or not await row.is_committed(max(left, LEAST_COMMIT_SECONDS)):
             held.forget()
-            await _tell_unlogged(scope, receive, observed, exchange, held.begun)
+            await _tell_unlogged(observed, exchange, held.begun)
             if row:
                 self._log.amend(row, self._entry(exchange))
         await held.release()
@@ -116,13 +147,21 @@ class ExchangeMiddleware:
         self, scope: Scope, receive: Receive, send: Send, headers: RequestHeaders, exchange: Exchange
     ) -> None:
         try:
+            if len(headers) != len(scope["headers"]):
+                _check_repeated(scope["headers"])
             self._check_key(headers, exchange.path)
-            exchange.request_body = await self._read_body(receive, headers)
+            exchange.request_body = await self._read_body(scope, receive, headers)
+            exchange.unread = False
             await self._app(scope, _replayed(exchange.request_body, receive), send)
+        except asyncio.CancelledError:  # what the service does at the end of its grace period
+            exchange.unread = False  # nor is there time to throw the rest away
+            if not exchange.status:
+                problem = NotReady("The service is stopping; send the request to another instance.")
+                await _refuse(problem, exchange, send)
         except ClientDisconnect:
             exchange.status = exchange.status or CLIENT_LEFT
         except Problem as problem:
-            await problem.response(exchange.path)(scope, receive, send)
+            await _refuse(problem, exchange, send)
         except Exception:
             logger.exception("request %s failed", exchange.request_id)
             if not exchange.status:
@@ -132,20 +171,20 @@ class ExchangeMiddleware:
     def _note(self, scope: Scope, exchange: Exchange) -> None:
         # The route as it is declared: paths that nobody declared would be labels without end.
         route = getattr(scope.get("route"), "path", "none")
-        self._telemetry.note_request(route, exchange.status, exchange.latency_ms / 1000)
+        latency = exchange.latency_ms
+        self._telemetry.note_request(route, exchange.status, latency / 1000)
+        if self._settings.console_requests:
+            print_request(exchange.request_id, scope["method"], route, exchange.status, latency)
 
     def _check_key(self, headers: RequestHeaders, path: str) -> None:
         if not self._keys or path in OPEN_PATHS or path.startswith(PAGE_FILES):
             return
-        scheme, _, given = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-        # Every key is compared, and each in constant time, so that timing tells nothing about any.
-        known = [hmac.compare_digest(given.strip().encode(), key) for key in self._keys]
-        if scheme.lower() != "bearer" or not any(known):
+        if not self._keys.open_to(headers.get(b"authorization", b"")):
             raise Unauthorized(
                 "Send one of the service's keys as `Authorization: Bearer …`.", headers={"WWW-Authenticate": "Bearer"}
             )
 
-    async def _read_body(self, receive: Receive, headers: RequestHeaders) -> bytes:
+    async def _read_body(self, scope: Scope, receive: Receive, headers: RequestHeaders) -> bytes:
         limit = self._settings.max_body_bytes
         declared = headers.get(b"content-length", b"0")
         size = int(declared) if declared.isdigit() else 0
@@ -157,20 +196,29 @@ class ExchangeMiddleware:
                 raise ClientDisconnect
             body += message.get("body", b"")
             more = message.get("more_body", False)
+            if more and LATE in scope["state"]:
+                seconds = self._settings.read_seconds
+                raise RequestTimeout(f"The body took longer than {seconds:g} seconds; send it faster.", headers=CLOSING)
         if max(size, len(body)) > limit:
-            raise BodyTooLarge(f"The body may have {limit} bytes; send less at once.", headers={"Connection": "close"})
+            scope["state"]["exchange"].unread = more
+            raise BodyTooLarge(f"The body may have {limit} bytes; send less at once.", headers=CLOSING)
+        if len(body) > MANY_BYTES:
+            scope["state"]["exchange"].unread = False
+            _check_strings(body, self._settings.max_strings)
         return bytes(body)
 
     def _observed(self, send: Send, exchange: Exchange) -> Send:
         keep = self._keeps_bodies and _is_logged(exchange.path)
+        constant = () if exchange.path in PAGES or exchange.path.startswith(PAGE_FILES) else (NO_STORE,)
 
         async def observe(message: Message) -> None:
             if message["type"] == "http.response.start":
                 exchange.status = message["status"]
                 message["headers"] = [
                     *message["headers"],
+                    *constant,
                     (b"x-request-id", exchange.request_id.encode()),
-                    (b"server-timing", exchange.server_timing().encode()),
+                    (b"server-timing", exchange.server_timing()),
                 ]
             elif keep:
                 exchange.response_body += message.get("body", b"")
@@ -194,16 +242,16 @@ class ExchangeMiddleware:
         )
 
 
-async def _tell_unlogged(scope: Scope, receive: Receive, send: Send, exchange: Exchange, begun: bool) -> None:
+async def _tell_unlogged(send: Send, exchange: Exchange, begun: bool) -> None:
     """Ends an answer whose row is not in the database: with a problem, or in a stream with an event that has it."""
     problem = Unlogged("The request log cannot be written at present; ask again later.", headers={"Retry-After": "5"})
     # A body of its own, as the log's thread may be reading the one before.
     exchange.response_body = exchange.response_body.removesuffix(LAST_EVENT) if begun else bytearray()
     if begun:
-        event = f"data: {json.dumps({'error': problem.details().model_dump(exclude_none=True)})}\n\n".encode()
+        event = f"data: {json.dumps(problem.event(exchange.path))}\n\n".encode()
         await send({"type": "http.response.body", "body": event + LAST_EVENT})
     else:
-        await problem.response(exchange.path)(scope, receive, send)
+        await _refuse(problem, exchange, send)
 
 
 def _is_logged(path: str) -> bool:
@@ -214,6 +262,41 @@ def _request_id(headers: RequestHeaders) -> str:
     given = headers.get(b"x-request-id", b"").decode("latin-1")
     # No secret, so that the kernel need not be asked for randomness, which takes 50 microseconds on some machines.
     return given if SANE_REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
+
+
+def _check_strings(body: bytearray, limit: int) -> None:
+    """Refuses JSON of very many strings: each unknown field is an error, and takes as long as a whole request."""
+    quotes = body.count(b'"') - body.count(b'\\"')
+    if quotes > 2 * limit:
+        problem = f"holds more than {limit} strings, the names of fields counted; send fewer"
+        raise InvalidRequest(f"body: {problem}", errors=[FieldProblem(field="body", problem=problem)])
+
+
+def _check_repeated(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    names = [name for name, _ in headers]
+    for name in ONCE:
+        if names.count(name) > 1:
+            raise BadRequest(f"The header {name.decode()} is there {names.count(name)} times; send it once.")
+
+
+async def _refuse(problem: Problem, exchange: Exchange, send: Send) -> None:
+    """Answers, perhaps before the body was read; `_end_refusal` has to follow."""
+    exchange.refused = True
+    response = problem.response(exchange.path)
+    await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
+    await send({"type": "http.response.body", "body": response.body, "more_body": True})
+
+
+async def _end_refusal(receive: Receive | None, send: Send) -> None:
+    """Ends the answer when the rest of the body has been thrown away, or after a while.
+
+    A connection that is closed while the client still sends takes the answer with it.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            while receive and (await receive()).get("more_body"):
+                pass
+    await send({"type": "http.response.body"})
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -4,21 +4,26 @@ from starlette.types import Message, Send
 
 LAST_EVENT = b"data: [DONE]\n\n"
 """What every stream of server-sent events ends with."""
+STREAM = b"text/event-stream"
 
 
 class HeldAnswer:
-    """Passes messages on, but keeps those that tell the client that it has all: `release` or `forget` them."""
+    """Keeps messages, but for the pieces of a stream before its last: `release` or `forget` them."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self._held: list[Message] = []
         self._ended = False
+        self._streams = False
         self.begun = False
 
     async def send(self, message: Message) -> None:
-        self._ended = self._ended or _is_last(message)
         self._held.append(message)
-        if not self._ended and message["type"] != "http.response.start":
+        if message["type"] == "http.response.start":
+            self._streams = _is_stream(message)
+            return
+        self._ended = self._ended or not self._streams or _is_last(message)
+        if not self._ended:
             await self.release()
 
     async def release(self) -> None:
@@ -33,7 +38,9 @@ class HeldAnswer:
         self._held = []
 
 
+def _is_stream(start: Message) -> bool:
+    return any(name == b"content-type" and value.startswith(STREAM) for name, value in start["headers"])
+
+
 def _is_last(message: Message) -> bool:
-    if message["type"] != "http.response.body":
-        return False
     return not message.get("more_body", False) or message.get("body") == LAST_EVENT

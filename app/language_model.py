@@ -1,6 +1,7 @@
 """The artifact: the TorchScript network and its vocabulary. Nothing else in `app` touches either."""
 
 import hashlib
+import io
 import json
 import warnings
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from app.artifact_sums import ADVICE, verified
 from app.errors import StartupError
 from app.row_calls import RowCalls
 from app.state_cache import StateCache
@@ -22,7 +24,6 @@ FORMAT_VERSION = 2
 """Of the artifacts that can be served."""
 WORD_END = "</w>"
 """Ends the name of each token that is the last of its pre-token."""
-ADVICE = "export one with `python -m training export`, or set REVIEW_LM_MODEL_DIRECTORY to a folder that has one"
 
 
 def _byte_alphabet() -> dict[str, int]:
@@ -128,34 +129,33 @@ class LanguageModel:
         return log_probabilities, rank, after
 
 
-def load_language_model(directory: Path, cache_bytes: int = 0) -> LanguageModel:
-    """Loads the artifact in `directory`; at most `cache_bytes` of states are kept.
+def load_language_model(directory: Path, cache_bytes: int = 0, sha256: str | None = None) -> LanguageModel:
+    """Loads the artifact in `directory`, of whose states at most `cache_bytes` are kept; `sha256` is its model file's.
 
-    Raises StartupError, with advice, if it is missing, damaged or mismatched.
+    Raises StartupError, with advice, if it is missing, damaged, changed or mismatched; before that, none of it is run.
     """
     # One row is one small product: a second thread only gets in the way, and bits must not depend on their number.
     torch.set_num_threads(1)
     model, vocabulary = directory / MODEL_FILE, directory / VOCABULARY_FILE
-    for path in (model, vocabulary):
-        if not path.is_file():
-            raise StartupError(f"There is no {path}; {ADVICE}.")
-    module, calls, description = _load_module(model)
+    contents = verified(directory, (MODEL_FILE, VOCABULARY_FILE), {MODEL_FILE: sha256} if sha256 else {})
+    module, calls, description = _load_module(model, contents[MODEL_FILE])
     if (found := description.get("format_version")) != FORMAT_VERSION:
         raise StartupError(f"{model} has format version {found}, this service reads {FORMAT_VERSION}; {ADVICE}.")
-    if hashlib.sha256(vocabulary.read_bytes()).hexdigest() != description["vocabulary_sha256"]:
+    if hashlib.sha256(contents[VOCABULARY_FILE]).hexdigest() != description["vocabulary_sha256"]:
         raise StartupError(f"{vocabulary} is not the vocabulary that {model} was trained with; {ADVICE}.")
-    tokenizer = Tokenizer.from_file(str(vocabulary))
+    tokenizer = Tokenizer.from_buffer(contents[VOCABULARY_FILE])
     words = Vocabulary(tokenizer, description["tokens"])
     return LanguageModel(module, calls, words, description, StateCache(cache_bytes))
 
 
-def _load_module(path: Path) -> tuple[torch.jit.ScriptModule, RowCalls, dict[str, Any]]:
+def _load_module(path: Path, content: bytes) -> tuple[torch.jit.ScriptModule, RowCalls, dict[str, Any]]:
     extra = {DESCRIPTION_FILE: ""}
     try:
         with warnings.catch_warnings():
             # torch 2.13 announces TorchScript's end; the artifact contract keeps to it, and torch is pinned.
             warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
-            module: torch.jit.ScriptModule = torch.jit.load(str(path), map_location="cpu", _extra_files=extra)
+            file = io.BytesIO(content)
+            module: torch.jit.ScriptModule = torch.jit.load(file, map_location="cpu", _extra_files=extra)
             calls = cast(RowCalls, torch.jit.script(RowCalls(module.eval())))
         description: dict[str, Any] = json.loads(extra[DESCRIPTION_FILE])
     except (RuntimeError, ValueError, OSError):

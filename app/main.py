@@ -1,19 +1,24 @@
 """Puts the service together."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 from app.engine import Engine
-from app.errors import install_error_handlers
+from app.errors import StartupError, install_error_handlers
 from app.exchange import ExchangeMiddleware
 from app.generation import GenerationSettings, generate
+from app.keys import read_keys
 from app.language_model import load_language_model
 from app.log.request_log import RequestLog
 from app.metrics_file import read_metrics
 from app.next_word import next_words
+from app.openapi import describe_limits
 from app.routes import completions, models, next_word, operations, page, score
 from app.routes import generate as generate_route
 from app.sampling import SamplingSettings
@@ -29,8 +34,10 @@ DESCRIPTION = "A recurrent language model of reviews: next-word suggestions, sam
 
 def create_app(settings: Settings) -> FastAPI:
     """Builds a fresh service; raises StartupError if its artifact or its log cannot be used."""
-    model = load_language_model(settings.model_directory, settings.cache_bytes)
+    keys = read_keys(settings.api_keys, settings.api_keys_file)
+    model = load_language_model(settings.model_directory, settings.cache_bytes, settings.model_sha256)
     telemetry = Telemetry()
+    tracing = _tracing(model.name) if settings.otel_endpoint else None
     service = Service(
         settings=settings,
         model=model,
@@ -54,6 +61,8 @@ def create_app(settings: Settings) -> FastAPI:
         service.ready = False
         service.engine.close()
         await asyncio.to_thread(service.log.close)
+        if tracing:
+            await asyncio.to_thread(tracing[1])
 
     routers = [each.router for each in (next_word, generate_route, score, completions, models, operations, page)]
     app = FastAPI(
@@ -61,16 +70,43 @@ def create_app(settings: Settings) -> FastAPI:
         version=model.name,
         description=DESCRIPTION,
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
         # Handed over rather than included, as every router that is included is a detour of each request.
         routes=[route for router in routers for route in router.routes],
     )
     app.state.service = service
-    app.mount("/static", page.PageFiles())
+    app.mount("/static/swagger-ui", page.PageFiles(page.SWAGGER_UI))
+    app.mount("/static", page.PageFiles(page.STATIC))
     install_error_handlers(app)
-    completions.install_examples(app, model.name)
-    app.add_middleware(ExchangeMiddleware, settings=settings, log=service.log, telemetry=telemetry, model=model.name)
+    describe_limits(app, settings, model.name)
+    app.add_middleware(
+        ExchangeMiddleware, settings=settings, keys=keys, log=service.log, telemetry=telemetry, model=model.name
+    )
+    if settings.cors_origins:
+        # Around the keys, as a browser asks without one whether it may ask.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+            expose_headers=["X-Request-ID", "Server-Timing", "Retry-After"],
+        )
+    if tracing:
+        app.add_middleware(tracing[0])
     return app
+
+
+def _tracing(version: str) -> tuple[Callable[[ASGIApp], ASGIApp], Callable[[], None]]:
+    """What puts spans around the service, and what sends the last of them."""
+    try:
+        from app.tracing import TracingMiddleware, tracer_provider  # noqa: PLC0415
+    except ImportError:
+        raise StartupError(
+            "OTEL_EXPORTER_OTLP_ENDPOINT asks for tracing; install review-lm[otel], or leave the variable out."
+        ) from None
+    provider = tracer_provider(version)
+    return functools.partial(TracingMiddleware, provider=provider), provider.shutdown
 
 
 async def _warm_up(service: Service) -> None:

@@ -1,14 +1,28 @@
 """OpenAI's completions and models as types, with what this service has besides; https://platform.openai.com/docs/api-reference/completions."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    GetCoreSchemaHandler,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from app.openai_errors import UNSUPPORTED
-from app.schemas import MinP, RepetitionPenalty, Request, Stars, TopK
+from app.schemas import WHOLE, Integer, MinP, RepetitionPenalty, Request, Stars, TopK
 
-TEXT_OR_TEXTS = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
+
+def _text_or_texts(text: dict[str, Any], texts: dict[str, Any]) -> WithJsonSchema:
+    text = {"type": "string", **text}
+    return WithJsonSchema({"anyOf": [text, {"type": "array", "items": text, **texts}]})
 
 
 def _listed(value: object) -> object:
@@ -21,19 +35,38 @@ def _texts(value: object) -> object:
     return _listed(value)
 
 
-def _nothing_but(harmless: object) -> BeforeValidator:
+@dataclass(frozen=True)
+class NothingBut:
     """Refuses every value but the one with which a parameter does nothing."""
 
-    def check(value: object) -> object:
-        if value != harmless:
+    harmless: object
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, *_: object) -> dict[str, Any]:
+        return {"enum": [self.harmless, None]}
+
+    def _check(self, value: object) -> object:
+        if value != self.harmless:
             raise PydanticCustomError(UNSUPPORTED, "It is not supported; leave it out")
         return value
 
-    return BeforeValidator(check)
+
+def _tell_of_nulls(schema: dict[str, Any]) -> None:
+    for name, described in schema["properties"].items():
+        if name in schema.get("required", ()):
+            continue
+        if "type" in described:
+            described["type"] = [described["type"], "null"]
+        elif "anyOf" in described and {"type": "null"} not in described["anyOf"]:
+            described["anyOf"].append({"type": "null"})
 
 
 class OpenAIRequest(Request):
     """Parameters that are null have their defaults, as in OpenAI's API."""
+
+    model_config = ConfigDict(json_schema_extra=_tell_of_nulls)
 
     @model_validator(mode="before")
     @classmethod
@@ -45,31 +78,29 @@ class OpenAIRequest(Request):
 
 class StreamOptions(OpenAIRequest):
     include_usage: bool = Field(False, description="tell the usage at the end of the stream")
-    include_obfuscation: Annotated[bool, _nothing_but(False)] = Field(False, description="not supported but for false")
+    include_obfuscation: Annotated[bool, NothingBut(False)] = Field(False, description="not supported but for false")
 
 
 class CompletionRequest(OpenAIRequest):
     model: str = Field(description="the model that is served, as `GET /v1/models` names it")
-    prompt: Annotated[list[str], BeforeValidator(_texts), TEXT_OR_TEXTS] = Field(
+    prompt: Annotated[list[str], FailFast(), BeforeValidator(_texts), _text_or_texts({}, {"minItems": 1})] = Field(
         [""], min_length=1, description="how the text begins, or a list of such beginnings; no token ids"
     )
-    max_tokens: int = Field(16, ge=0, description="tokens after which a text is cut; 0 only with `echo`")
+    max_tokens: Integer = Field(16, ge=0, description="tokens after which a text is cut; 0 only with `echo`")
     temperature: float = Field(1.0, ge=0, le=2, description="0 always takes the most probable token")
     top_p: float = Field(1.0, ge=0, le=1, description="sample from the fewest tokens that have this probability")
-    n: int = Field(1, ge=1, description="texts to write for each prompt")
+    n: Integer = Field(1, ge=1, description="texts to write for each prompt")
     stop: Annotated[
         list[Annotated[str, StringConstraints(min_length=1, max_length=100)]],
+        FailFast(),
         BeforeValidator(_listed),
-        TEXT_OR_TEXTS,
+        _text_or_texts({"minLength": 1, "maxLength": 100}, {"maxItems": 4}),
     ] = Field([], max_length=4, description="strings, up to 4, that end a text; they are not part of it")
-    seed: int | None = Field(
-        None, ge=-(2**63), le=2**63 - 1, description="the same seed gives the same text; null draws one"
+    seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1), WHOLE] | None = Field(
+        None, description="the same seed gives the same text; null draws one"
     )
-    logprobs: int | None = Field(
-        None,
-        ge=0,
-        le=5,
-        description="tell each token's log-probability, and of so many of the most probable ones there",
+    logprobs: Annotated[int, Field(ge=0, le=5), WHOLE] | None = Field(
+        None, description="tell each token's log-probability, and of so many of the most probable ones there"
     )
     echo: bool = Field(False, description="tell the prompt, too, before what follows it")
     stream: bool = Field(False, description="answer piece by piece, as server-sent events")
@@ -79,11 +110,11 @@ class CompletionRequest(OpenAIRequest):
     top_k: TopK = 0
     min_p: MinP = 0.0
     repetition_penalty: RepetitionPenalty = 1.0
-    best_of: int | None = Field(None, description="not supported, but for the value of `n`, which means nothing")
-    suffix: Annotated[str, _nothing_but("")] = Field("", description="not supported, but for an empty one")
-    logit_bias: Annotated[dict[str, float], _nothing_but({})] = Field({}, description="not supported, but for {}")
-    presence_penalty: Annotated[float, _nothing_but(0)] = Field(0.0, description="not supported, but for 0")
-    frequency_penalty: Annotated[float, _nothing_but(0)] = Field(0.0, description="not supported, but for 0")
+    best_of: Integer | None = Field(None, description="not supported, but for the value of `n`, which means nothing")
+    suffix: Annotated[str, NothingBut("")] = Field("", description="not supported, but for an empty one")
+    logit_bias: Annotated[dict[str, float], NothingBut({})] = Field({}, description="not supported, but for {}")
+    presence_penalty: Annotated[float, NothingBut(0)] = Field(0.0, description="not supported, but for 0")
+    frequency_penalty: Annotated[float, NothingBut(0)] = Field(0.0, description="not supported, but for 0")
 
 
 def examples(model: str) -> list[dict[str, Any]]:

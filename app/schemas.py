@@ -2,10 +2,22 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, StringConstraints
 
-Stars = Annotated[int, Field(ge=1, le=5, description="rating the text goes with; null where it is not known")]
-TopK = Annotated[int, Field(ge=0, description="sample from this many tokens; 0 from all")]
+WHITE_SPACE = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+"""As Unicode defines it; what `\\s` is, each dialect of patterns has its own mind on."""
+
+
+def _whole(number: object) -> object:
+    # JSON has one kind of number, and to JSON Schema 5.0 is an integer.
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+WHOLE = BeforeValidator(_whole)
+Integer = Annotated[int, WHOLE]
+Stars = Annotated[int, Field(ge=1, le=5, description="rating the text goes with; null where it is not known"), WHOLE]
+Seed = Annotated[int, Field(ge=0, le=2**53 - 1), WHOLE]
+TopK = Annotated[int, Field(ge=0, description="sample from this many tokens; 0 from all"), WHOLE]
 MinP = Annotated[float, Field(ge=0, le=1, description="leave out tokens below this share of the most probable one")]
 RepetitionPenalty = Annotated[float, Field(ge=0.1, le=10, description="above 1 makes repeating a token less probable")]
 
@@ -18,10 +30,10 @@ class NextWordRequest(Request):
     model_config = ConfigDict(json_schema_extra={"examples": [{"text": "The food was", "k": 5}]})
 
     text: str = Field(description="everything before the word being typed")
-    prefix: Annotated[str, StringConstraints(max_length=100, pattern=r"^\S*$")] = Field(
+    prefix: Annotated[str, StringConstraints(max_length=100, pattern=f"^[^{WHITE_SPACE}]*$")] = Field(
         "", description="the letters typed so far of that word, without white space"
     )
-    k: int = Field(5, ge=1, le=50, description="number of suggestions")
+    k: Integer = Field(5, ge=1, le=50, description="number of suggestions")
     stars: Stars | None = None
     punctuation: bool = Field(False, description="suggest punctuation marks, too")
 
@@ -49,8 +61,8 @@ class GenerateRequest(Request):
 
     prompt: str = Field("", description="how the review begins")
     stars: Stars | None = None
-    n: int = Field(1, ge=1, description="reviews to write")
-    max_tokens: int = Field(150, ge=1, description="tokens after which a review is cut")
+    n: Integer = Field(1, ge=1, description="reviews to write")
+    max_tokens: Integer = Field(150, ge=1, description="tokens after which a review is cut")
     temperature: float = Field(0.8, ge=0, le=10, description="0 always takes the most probable token")
     top_k: TopK = 0
     top_p: float = Field(
@@ -58,10 +70,10 @@ class GenerateRequest(Request):
     )
     min_p: MinP = 0.0
     repetition_penalty: RepetitionPenalty = 1.0
-    stop: list[Annotated[str, StringConstraints(min_length=1, max_length=100)]] = Field(
+    stop: Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=100)]], FailFast()] = Field(
         [], max_length=16, description="strings that end a review; they are not part of it"
     )
-    seed: int | None = Field(None, ge=0, le=2**53 - 1, description="the same seed gives the same text; null draws one")
+    seed: Seed | None = Field(None, description="the same seed gives the same text; null draws one")
     stream: bool = Field(False, description="answer piece by piece, as server-sent events")
 
 
@@ -91,7 +103,10 @@ class GenerateResponse(BaseModel):
 class ScoreRequest(Request):
     model_config = ConfigDict(json_schema_extra={"examples": [{"texts": ["I loved it.", "it loved I ."]}]})
 
-    texts: list[Annotated[str, StringConstraints(min_length=1)]] = Field(min_length=1, description="texts to score")
+    # Without FailFast a body of a million items that are no texts would be a million errors.
+    texts: Annotated[list[Annotated[str, StringConstraints(min_length=1)]], FailFast()] = Field(
+        min_length=1, description="texts to score"
+    )
     stars: Stars | None = None
     tokens: bool = Field(False, description="tell each token's score, too")
 

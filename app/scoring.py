@@ -6,11 +6,14 @@ tokens and one end mark, N its characters: perplexity exp(-L/M), token perplexit
 """
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.calls import Advance, Advanced, Score, Scored, Task
 from app.language_model import LanguageModel
+
+LARGEST_EXPONENT = math.log(sys.float_info.max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,8 @@ class ScoredText:
 
 
 def perplexity(log_probability: float, units: int) -> float:
-    return math.exp(-log_probability / units)
+    """Of so many words or tokens; the largest float where it is larger, as JSON has no infinity."""
+    return math.exp(min(-log_probability / units, LARGEST_EXPONENT))
 
 
 def bits_per_character(log_probability: float, characters: int) -> float:

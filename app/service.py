@@ -36,6 +36,10 @@ class Service:
     ready: bool = False
     started: float = field(default_factory=time.monotonic)
 
+    def stop_being_ready(self) -> None:
+        """Tells load balancers to send no more; what comes all the same is answered."""
+        self.ready = False
+
     def watch(self) -> None:
         """Shows in the telemetry what the parts count themselves."""
         engine, log, states = self.engine, self.log, self.model.states

@@ -29,6 +29,10 @@ from training.vocabulary import END, UNKNOWN_RATING
 FORMAT_VERSION = 2
 """Of the artifact; `app` lists those it reads. Raised when a method or a field of it changes its meaning."""
 MODEL_FILE, METRICS_FILE, CARD_FILE = "language_model.pt", "metrics.json", "model_card.md"
+SUMS_FILE = "SHA256SUMS"
+"""The sums of `CHECKED_FILES`; written last, so that the service refuses an artifact that is half written."""
+CHECKED_FILES = (MODEL_FILE, VOCABULARY_FILE)
+"""What the service runs and reads with; the figures and the card beside them are for people."""
 DESCRIPTION_FILE = "description.json"
 """The extra file inside the TorchScript archive that says what it is."""
 
@@ -36,7 +40,7 @@ DESCRIPTION_FILE = "description.json"
 def export(
     checkpoint: Path, corpus: Path, destination: Path, about_data: str, reviews: int | None, calibration_reviews: int
 ) -> dict[str, Any]:
-    """Writes the four files of the artifact to `destination`; returns what goes into `metrics.json`.
+    """Writes the five files of the artifact to `destination`; returns what goes into `metrics.json`.
 
     `about_data` is a sentence on the training data for the model card. At most `reviews` of each split are measured,
     and the first `calibration_reviews` of the validation split calibrate the network before, if there are any.
@@ -80,6 +84,7 @@ def export(
     _replace(destination / MODEL_FILE, lambda path: module.save(str(path), _extra_files=extra_files))
     _replace(destination / VOCABULARY_FILE, lambda path: path.write_bytes(vocabulary))
     _write_metrics(destination, metrics)
+    write_sums(destination)
     return metrics
 
 
@@ -107,6 +112,12 @@ def read_metrics(directory: Path) -> dict[str, Any]:
 def _write_metrics(directory: Path, metrics: dict[str, Any]) -> None:
     _replace(directory / METRICS_FILE, lambda path: path.write_text(json.dumps(metrics, indent=2) + "\n"))
     _replace(directory / CARD_FILE, lambda path: path.write_text(model_card(metrics)))
+
+
+def write_sums(directory: Path) -> None:
+    """Writes the sums of an artifact's code and vocabulary, as `sha256sum --check SHA256SUMS` reads them."""
+    sums = [f"{hashlib.sha256((directory / name).read_bytes()).hexdigest()}  {name}\n" for name in CHECKED_FILES]
+    _replace(directory / SUMS_FILE, lambda path: path.write_text("".join(sums)))
 
 
 def script(network: Network) -> torch.jit.ScriptModule:

@@ -4,14 +4,13 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter
 from fastapi.responses import Response
 
 from app.completion import Completion, complete
 from app.direct_route import DirectRoute
-from app.errors import MODEL_PROBLEMS, ModelNotFound, Problem, documented_for_openai, openai_error
+from app.errors import MODEL_PROBLEMS, ModelNotFound, documented_for_openai
 from app.exchange import Exchange
 from app.generation import FinishReason, GenerationSettings
 from app.logprobs import TokenLogprob
@@ -22,7 +21,6 @@ from app.openai_schemas import (
     CompletionResponse,
     CompletionUsage,
     Logprobs,
-    examples,
 )
 from app.routes.models import require_served
 from app.routes.streaming import Event, Piece, Pieces, event_stream
@@ -64,18 +62,6 @@ async def complete_prompts(request: CompletionRequest, client: Client) -> Comple
     return wording.whole(await service.run(exchange, task, rows, tokens, client))
 
 
-def install_examples(app: FastAPI, model: str) -> None:
-    """Gives the OpenAPI page of `app` examples that name its model, as every request has to."""
-    generated = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        page = generated()
-        page["components"]["schemas"][CompletionRequest.__name__]["examples"] = examples(model)
-        return page
-
-    app.openapi = openapi  # type: ignore[method-assign]
-
-
 @dataclass(frozen=True)
 class _Wording:
     """An answer in OpenAI's words, whole or in pieces."""
@@ -101,9 +87,6 @@ class _Wording:
     def summary(self, written: Completion) -> list[Event]:
         usage = self._usage(written)
         return [self._event([], usage)] if self._tells_usage() else []
-
-    def failure(self, problem: Problem) -> Event:
-        return openai_error(problem.details()).model_dump()
 
     def _event(self, choices: list[CompletionChoice], usage: CompletionUsage | None) -> Event:
         return self._response(choices, usage).model_dump(exclude=set() if self._tells_usage() else {"usage"})

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from app.direct_route import DirectRoute
-from app.errors import MODEL_PROBLEMS, Problem, documented
+from app.errors import MODEL_PROBLEMS, documented
 from app.exchange import Exchange
 from app.generation import Generation, GenerationSettings, generate
 from app.routes.streaming import Event, Piece, Pieces, event_stream
@@ -64,9 +64,6 @@ class _Wording:
 
     def summary(self, written: Generation) -> list[Event]:
         return [{"usage": _usage(written, self.exchange).model_dump(), "seed": self.seed, "model": self.model}]
-
-    def failure(self, problem: Problem) -> Event:
-        return {"error": problem.details().model_dump(exclude_none=True)}
 
 
 def _check_limits(request: GenerateRequest, service: Service) -> None:

@@ -4,20 +4,20 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter
 
-from app.errors import FieldProblem, ModelNotFound, Unauthorized, documented_for_openai
+from app.errors import EARLY_PROBLEMS, FieldProblem, ModelNotFound, documented_for_openai
 from app.openai_schemas import ServedModel, ServedModels
 from app.service import Client, Service, service_of
 
 router = APIRouter(tags=["OpenAI"])
 
 
-@router.get("/v1/models", responses=documented_for_openai(Unauthorized))
+@router.get("/v1/models", responses=documented_for_openai(*EARLY_PROBLEMS))
 async def list_models(client: Client) -> ServedModels:
     """The one model that is served."""
     return ServedModels(data=[_served(service_of(client))])
 
 
-@router.get("/v1/models/{model}", responses=documented_for_openai(Unauthorized, ModelNotFound))
+@router.get("/v1/models/{model}", responses=documented_for_openai(*EARLY_PROBLEMS, ModelNotFound))
 async def retrieve_model(model: str, client: Client) -> ServedModel:
     """The model of this name, if it is the one that is served."""
     service = service_of(client)

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 
-from app.errors import NotReady, Unauthorized, documented
+from app.errors import EARLY_PROBLEMS, NotReady, documented
 from app.service import Client, Service, service_of
 
 router = APIRouter(tags=["operations"])
@@ -59,7 +59,7 @@ async def livez() -> Alive:
 async def readyz(client: Client) -> Alive:
     """Tells that the model answers: 200 after its warm-up, 503 before it and once its thread has ended."""
     if not _answers(service_of(client)):
-        raise NotReady("The model does not answer; wait for it, or look at the server's output.")
+        raise NotReady("The model does not answer yet, or the service is stopping; the server's output tells more.")
     return Alive()
 
 
@@ -87,7 +87,7 @@ async def health(client: Client) -> Response:
     return JSONResponse(page.model_dump(), 200 if answers else 503)
 
 
-@router.get("/model", responses=documented(Unauthorized))
+@router.get("/model", responses=documented(*EARLY_PROBLEMS))
 async def describe_model(client: Client) -> ModelDescription:
     """The artifact's own description and figures, and the limits of this service."""
     service = service_of(client)
@@ -99,7 +99,7 @@ async def describe_model(client: Client) -> ModelDescription:
     )
 
 
-@router.get("/metrics", response_class=Response, responses=documented(Unauthorized))
+@router.get("/metrics", response_class=Response, responses=documented(*EARLY_PROBLEMS))
 async def metrics(client: Client) -> Response:
     """What Prometheus scrapes."""
     return Response(service_of(client).telemetry.page(), media_type=CONTENT_TYPE_LATEST)

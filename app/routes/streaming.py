@@ -76,8 +76,6 @@ class Wording(Protocol[Written_contra]):
     def summary(self, written: Written_contra) -> list[Event]:
         """What ends a stream that came to its end."""
 
-    def failure(self, problem: Problem) -> Event: ...
-
 
 def event_stream(
     pieces: Pieces, writing: "asyncio.Future[tuple[Result, Timing]]", exchange: Exchange, wording: Wording[Result]
@@ -86,7 +84,7 @@ def event_stream(
     return StreamingResponse(
         _lines(pieces, writing, exchange, wording),
         media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        headers={"X-Accel-Buffering": "no"},
     )
 
 
@@ -100,7 +98,7 @@ async def _lines(
                 yield _line(event)
         written, exchange.timing = writing.result()
     except Problem as problem:
-        yield _line(wording.failure(problem))
+        yield _line(problem.event(exchange.path))
     else:
         for event in wording.summary(written):
             yield _line(event)

@@ -55,6 +55,8 @@ def limited_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]
         "MAX_WAITING_ROWS": "18",
         "MAX_WAITING_TOKENS": "1000000000",
         "DEADLINE_SECONDS": "5",
+        "MAX_HEAD_BYTES": "2048",
+        "READ_SECONDS": "1",
     }
     directory = tmp_path_factory.mktemp("limited")
     with running_server(directory, **{f"REVIEW_LM_{name}": value for name, value in variables.items()}) as running:

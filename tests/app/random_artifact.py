@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from app.language_model import Vocabulary
-from training.export import script
+from training.export import script, write_sums
 from training.network import Network, NetworkOptions
 from training.vocabulary import learn_vocabulary, save_vocabulary
 
@@ -42,6 +42,7 @@ def write_random_artifact(directory: Path, seed: int = 1, **description: Any) ->
         network.bias[_with_pieces_of_characters(Vocabulary(tokenizer, about["tokens"]))] = -40
     path, extra = str(directory / "language_model.pt"), {"description.json": json.dumps(about)}
     torch.jit.save(script(network), path, _extra_files=extra)
+    write_sums(directory)
 
 
 def _with_pieces_of_characters(vocabulary: Vocabulary) -> list[int]:

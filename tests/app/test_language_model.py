@@ -1,6 +1,10 @@
+import hashlib
+import os
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +15,8 @@ from torch import Tensor
 from app.errors import StartupError
 from app.language_model import LanguageModel, load_language_model
 from tests.app.random_artifact import write_random_artifact
+from tests.app.support import ARTIFACT
+from training.export import write_sums
 
 ROWS, LENGTH = 32, 20
 
@@ -21,6 +27,40 @@ def _remove_model(directory: Path) -> None:
 
 def _remove_vocabulary(directory: Path) -> None:
     (directory / "vocab.json").unlink()
+
+
+def _remove_sums(directory: Path) -> None:
+    (directory / "SHA256SUMS").unlink()
+
+
+def _change_a_weight(directory: Path) -> None:
+    content = bytearray((directory / "language_model.pt").read_bytes())
+    content[len(content) // 2] ^= 1
+    (directory / "language_model.pt").write_bytes(content)
+
+
+def _change_a_sum(directory: Path) -> None:
+    sums = (directory / "SHA256SUMS").read_text()
+    (directory / "SHA256SUMS").write_text(("0" if sums[0] != "0" else "1") + sums[1:])
+
+
+def _name_no_vocabulary(directory: Path) -> None:
+    sums = (directory / "SHA256SUMS").read_text()
+    (directory / "SHA256SUMS").write_text(sums.splitlines(keepends=True)[0])
+
+
+def _write_no_sums(directory: Path) -> None:
+    (directory / "SHA256SUMS").write_text("nothing of the kind\n")
+
+
+def _summed(damage: Callable[[Path], None]) -> Callable[[Path], None]:
+    """Damage by somebody who writes the sums anew."""
+
+    def damage_and_sum(directory: Path) -> None:
+        damage(directory)
+        write_sums(directory)
+
+    return damage_and_sum
 
 
 def _truncate(directory: Path) -> None:
@@ -54,12 +94,19 @@ def _drop_description(directory: Path) -> None:
     [
         (_remove_model, "There is no .*language_model.pt"),
         (_remove_vocabulary, "There is no .*vocab.json"),
-        (_truncate, "damaged"),
-        (_fill_with_garbage, "damaged"),
-        (_empty, "damaged"),
-        (_change_vocabulary, "not the vocabulary"),
+        (_remove_sums, "There is no .*SHA256SUMS"),
+        (_write_no_sums, "SHA256SUMS has a line"),
+        (_truncate, "damaged or was changed"),
+        (_change_a_weight, "language_model.pt is damaged or was changed"),
+        (_change_a_sum, "language_model.pt is damaged or was changed"),
+        (_change_vocabulary, "vocab.json is damaged or was changed"),
+        (_name_no_vocabulary, "vocab.json is damaged or was changed"),
+        (_summed(_truncate), "damaged or is not an artifact"),
+        (_summed(_fill_with_garbage), "damaged or is not an artifact"),
+        (_summed(_empty), "damaged or is not an artifact"),
+        (_summed(_change_vocabulary), "not the vocabulary"),
         (_change_format, "format version 3"),
-        (_drop_description, "not an artifact of this project"),
+        (_summed(_drop_description), "not an artifact of this project"),
     ],
 )
 def test_an_artifact_that_cannot_be_used_is_refused_with_advice(
@@ -71,6 +118,41 @@ def test_an_artifact_that_cannot_be_used_is_refused_with_advice(
         load_language_model(directory)
     assert "python -m training export" in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_the_sum_that_is_asked_for_is_that_of_the_model_file(random_artifact: Path) -> None:
+    found = hashlib.sha256((random_artifact / "language_model.pt").read_bytes()).hexdigest()
+    assert load_language_model(random_artifact, sha256=found).name == "tiny-1"
+    with pytest.raises(StartupError, match=found):
+        load_language_model(random_artifact, sha256="0" * 64)
+
+
+def test_code_that_was_put_into_the_model_file_is_not_run(random_artifact: Path, tmp_path: Path) -> None:
+    """A pickle that writes a file as it is read: neither with the old sums is it run, nor with new ones."""
+    directory = Path(shutil.copytree(random_artifact, tmp_path / "model"))
+    with (directory / "language_model.pt").open("wb") as file:
+        pickle.dump(_Harmful(str(tmp_path / "harmed")), file)
+    for prepare in (lambda _: None, write_sums):
+        prepare(directory)
+        with pytest.raises(StartupError):
+            load_language_model(directory)
+    assert not (tmp_path / "harmed").exists()
+    pickle.loads((directory / "language_model.pt").read_bytes())
+    assert (tmp_path / "harmed").exists()
+
+
+class _Harmful:
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (self._path,)
+
+
+def test_the_shipped_artifact_is_the_one_that_was_exported() -> None:
+    names = {line.split()[1] for line in (ARTIFACT / "SHA256SUMS").read_text().splitlines()}
+    assert names == {"language_model.pt", "vocab.json"}
+    load_language_model(ARTIFACT)
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:

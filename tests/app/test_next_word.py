@@ -144,6 +144,15 @@ def test_words_and_probabilities_are_those_of_brute_force(random_model: Language
     assert_same(found, expected, 10, EXACT)
 
 
+@settings(max_examples=15)
+@given(before=st.text(st.characters(exclude_categories=["Cs"]), max_size=20), word=st.sampled_from(["food", "we", "5"]))
+def test_after_any_text_words_are_those_of_brute_force(random_model: LanguageModel, before: str, word: str) -> None:
+    text = f"{before} {word}"
+    found = suggest(random_model, text, k=5)
+    expected = BruteForce(random_model, text).words(" ", "", found[-1].probability * 0.999)
+    assert_same(found, expected, 5, EXACT)
+
+
 @pytest.mark.parametrize("stars", [1, 5])
 def test_the_rating_conditions_the_words(random_model: LanguageModel, stars: int) -> None:
     found = suggest(random_model, "The staff", stars=stars)

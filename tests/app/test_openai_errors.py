@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 from openai import OpenAI
 
 from app.errors import MODEL_PROBLEMS, ModelNotFound, Problem
+from tests.app.raw_http import connect, head, next_answer, sent
 from tests.app.support import ENDLESS, Server, eventually
 
 ENDLESSLY: dict[str, Any] = {
@@ -189,6 +191,19 @@ def test_a_wrong_key_is_refused(limited_server: Server, limited: OpenAI) -> None
             assert caught.value.response.headers["WWW-Authenticate"] == "Bearer"
 
 
+def test_a_request_that_is_no_proper_one_is_refused_in_openais_words(server: Server) -> None:
+    """Before the service knows of a request, too."""
+    for header, status, code in (
+        ("Host: b", 400, "bad_request"),
+        ("no header", 400, "bad_request"),
+        ("X: " + "x" * 40_000, 431, "head_too_large"),
+    ):
+        with closing(connect(server.port)) as connection:
+            sent(connection, [head("GET", "/v1/models", header)])
+            answer = next_answer(connection)
+        assert (answer.status, answer.json()["error"]["code"]) == (status, code)
+
+
 def test_a_body_that_is_too_large_is_refused(limited: OpenAI) -> None:
     with pytest.raises(openai.APIStatusError) as caught:
         limited.completions.create(model="a", prompt="a" * 3000)
@@ -239,7 +254,7 @@ def test_every_problem_has_openais_shape_and_is_documented(problem: type[Problem
     (error,) = json.loads(bytes(response.body)).values()
     assert (error["message"], error["param"]) == ("Do this.", None)
     documented = page["paths"]["/v1/completions"]["post"]["responses"][str(status)]
-    assert documented["description"] == problem.description
+    assert problem.description in documented["description"]
     assert documented["content"]["application/json"]["schema"]["$ref"].endswith("/OpenAIError")
     example = documented["content"]["application/json"]["example"]["error"]
     assert (example["type"], example["code"]) == (
@@ -248,10 +263,11 @@ def test_every_problem_has_openais_shape_and_is_documented(problem: type[Problem
 
 
 def test_no_other_error_is_documented(page: dict[str, Any]) -> None:
-    every = {"200", "400", "401", "404", "413", "429", "500", "503", "504", "default"}
+    early = {"400", "401", "408", "413", "431"}
+    every = early | {"200", "404", "429", "500", "503", "504", "default"}
     assert set(page["paths"]["/v1/completions"]["post"]["responses"]) == every
-    assert set(page["paths"]["/v1/models"]["get"]["responses"]) == {"200", "401", "default"}
-    assert set(page["paths"]["/v1/models/{model}"]["get"]["responses"]) == {"200", "401", "404", "default"}
+    assert set(page["paths"]["/v1/models"]["get"]["responses"]) == early | {"200", "default"}
+    assert set(page["paths"]["/v1/models/{model}"]["get"]["responses"]) == early | {"200", "404", "default"}
 
 
 def test_examples_work_when_posted(server: Server, page: dict[str, Any]) -> None:

@@ -38,7 +38,11 @@ Attempts = dict[str, tuple[Path, "subprocess.Popen[bytes]"]]
 CASES: dict[str, tuple[Callable[[Path, Path], dict[str, str]], str]] = {
     "missing artifact": (_missing_artifact, "There is no"),
     "truncated artifact": (_truncated_artifact, "is damaged"),
-    "other vocabulary": (_other_vocabulary, "is not the vocabulary"),
+    "other vocabulary": (_other_vocabulary, "vocab.json is damaged or was changed"),
+    "other sum": (lambda *_: {"REVIEW_LM_MODEL_SHA256": "0" * 64}, "not the one that is asked for"),
+    "sum that is none": (lambda *_: {"REVIEW_LM_MODEL_SHA256": "abc"}, "REVIEW_LM_MODEL_SHA256"),
+    "keys of nobody": (lambda *_: {"REVIEW_LM_API_KEYS": ","}, "REVIEW_LM_API_KEYS"),
+    "file of keys that is not there": (lambda *_: {"REVIEW_LM_API_KEYS_FILE": "nowhere"}, "nowhere cannot be read"),
     "unwritable log": (_unwritable_log, "set DATABASE_URL"),
     "port that is no number": (lambda *_: {"REVIEW_LM_PORT": "abc"}, "REVIEW_LM_PORT"),
     "misspelt setting": (lambda *_: {"REVIEW_LM_API_KEY": "a key"}, "did you mean REVIEW_LM_API_KEYS?"),

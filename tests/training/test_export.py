@@ -2,6 +2,7 @@ import hashlib
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,26 @@ def metrics(tiny_artifact: Path) -> dict[str, Any]:
     return parsed
 
 
-def test_an_artifact_is_four_files(tiny_artifact: Path) -> None:
+def test_an_artifact_is_five_files(tiny_artifact: Path) -> None:
     assert sorted(path.name for path in tiny_artifact.iterdir()) == [
+        "SHA256SUMS",
         "language_model.pt",
         "metrics.json",
         "model_card.md",
         "vocab.json",
     ]
+
+
+@pytest.mark.skipif(shutil.which("sha256sum") is None, reason="sha256sum is not installed")
+def test_sums_are_those_that_other_programs_compute(tiny_artifact: Path) -> None:
+    check = subprocess.run(
+        ["sha256sum", "--check", "--strict", "SHA256SUMS"],
+        cwd=tiny_artifact,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert check.stdout == "language_model.pt: OK\nvocab.json: OK\n"
 
 
 def test_the_archive_describes_itself(tiny_artifact: Path, metrics: dict[str, Any]) -> None:

@@ -39,6 +39,7 @@ def only_row(server: Server, request_id: str) -> tuple[int, str]:
     [
         ("POST", "/score", SCORE),
         ("POST", "/score", {"texts": []}),
+        ("POST", "/score", {"texts": ["a"] * 3000}),
         ("POST", "/generate", STREAM),
         ("GET", "/nowhere", None),
     ],
@@ -77,6 +78,8 @@ def test_without_its_row_a_request_is_answered_with_503(durable: Server) -> None
             assert durable.client.get("/livez").status_code == 200  # nobody else waits
             streamed = durable.client.post("/generate", json=STREAM)
             refused = asked.result()
+            wrong = durable.client.post("/score", json={"texts": ["a"] * 3000})
+        assert wrong.json()["type"] == "/problems/unlogged"
         assert (refused.status_code, refused.headers["Content-Type"]) == (503, "application/problem+json")
         assert refused.json()["type"] == "/problems/unlogged"
         assert "scores" not in refused.text
@@ -95,6 +98,22 @@ def test_without_its_row_a_request_is_answered_with_503(durable: Server) -> None
     assert only_row(durable, refused.headers["X-Request-ID"]) == (503, refused.text)
     assert only_row(durable, streamed.headers["X-Request-ID"]) == (200, streamed.text)
     assert durable.health()["status"] == "ok"
+
+
+def test_under_v1_the_503_has_openais_shape(durable: Server) -> None:
+    asked = {"model": durable.health()["model"], "prompt": "The", "max_tokens": 3}
+    with connected(durable.database) as other, ThreadPoolExecutor(1) as thread:
+        other.execute("BEGIN EXCLUSIVE")
+        streaming = thread.submit(
+            httpx.post, f"{durable.client.base_url}/v1/completions", json=asked | {"stream": True}
+        )
+        refused = durable.client.post("/v1/completions", json=asked)
+        streamed = streaming.result()
+        other.execute("ROLLBACK")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "unlogged")
+    *_, error, done, _ = streamed.text.split("\n\n")
+    assert json.loads(error.removeprefix("data: ")) == refused.json()
+    assert done == "data: [DONE]"
 
 
 def test_a_log_without_room_refuses_requests_and_counts_them(tmp_path: Path, random_artifact: Path) -> None:

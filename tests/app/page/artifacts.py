@@ -63,7 +63,7 @@ FULL: dict[str, Any] = {
 
 def artifact_with(directory: Path, metrics: str | None) -> Path:
     """A folder with the shipped model and this metrics.json, or none."""
-    for name in ("language_model.pt", "vocab.json"):
+    for name in ("language_model.pt", "vocab.json", "SHA256SUMS"):
         os.link(ARTIFACT / name, directory / name)
     if metrics is not None:
         (directory / "metrics.json").write_text(metrics)

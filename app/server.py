@@ -1,0 +1,65 @@
+"""The server: uvicorn's, ended so that nothing that was admitted is lost.
+
+SIGTERM or SIGINT    the service says at once that it is not ready, and goes on answering
+drain_seconds later  it takes no more connections, and closes those that wait for nothing
+grace_seconds more   what is under way is finished, or cut
+a second signal      ends the process now
+"""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+
+CLOSE = (b"connection", b"close")
+STEP_SECONDS = 0.05
+
+logger = logging.getLogger(__name__)
+
+
+class DrainingServer(uvicorn.Server):
+    def __init__(
+        self, config: uvicorn.Config, not_ready: Callable[[], None], drain_seconds: float, grace_seconds: float
+    ) -> None:
+        super().__init__(config)
+        self._not_ready = not_ready
+        self._drain_seconds, self._grace_seconds = drain_seconds, grace_seconds
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit:
+            os._exit(128 + sig)  # as a shell counts a process that a signal ended
+        self._not_ready()
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._drain()
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        await self._finish()
+        await self.lifespan.shutdown()
+
+    async def _drain(self) -> None:
+        """Answers whoever comes, and has them come no more on the same connection, for a balancer to look elsewhere."""
+        self.server_state.default_headers = [*self.server_state.default_headers, CLOSE]
+        if self._drain_seconds:
+            logger.info("not ready any more; closing in %g seconds", self._drain_seconds)
+            await asyncio.sleep(self._drain_seconds)
+
+    async def _finish(self) -> None:
+        loop, state = asyncio.get_running_loop(), self.server_state
+        give_up = loop.time() + self._grace_seconds
+        while (state.tasks or state.connections) and loop.time() < give_up:
+            await asyncio.sleep(STEP_SECONDS)
+        if tasks := list(state.tasks):
+            logger.warning("%d requests took longer than %g seconds and are cut", len(tasks), self._grace_seconds)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=1)  # until their rows of the log are made
