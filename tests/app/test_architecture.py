@@ -79,7 +79,7 @@ def test_the_engines_side_knows_no_http(module: str) -> None:
         "app.schemas",
         "app.log",
     }
-    assert not {name for name in _imports(ROOT / module) if any(name.startswith(each) for each in outside)}
+    assert not {name for name in _imports(ROOT / module) if any(f"{name}.".startswith(f"{each}.") for each in outside)}
 
 
 @pytest.mark.parametrize("module", MODULES)
