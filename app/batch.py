@@ -1,9 +1,11 @@
 """Joining the calls of many tasks into one call of the model, and handing each its own rows of the result."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from app.calls import Advance, Advanced, Call, Decode, Decoded, Score, Scored
@@ -17,7 +19,7 @@ CHUNK = 16
 """Tokens of a row that are run in one turn, where few rows are."""
 SHORT = 4
 """Tokens that are no text yet."""
-MAX_TOKENS = 256
+MAX_TOKENS = 128
 """Tokens of all rows together that are run in one turn, so that no turn is long."""
 
 Kind = Literal["decode", "step", "text", "score"]
@@ -61,7 +63,7 @@ def advance(model: LanguageModel, calls: Sequence[Progress]) -> None:
     ends = [all(len(left) <= width for left in call.left) for call in calls]
     wanted = Wanted(_sets(calls, ends))
     log_probabilities, states, *best = model.calls.advance(tokens, lengths, states, *wanted.arguments())
-    ranked = wanted.ranked(*best)
+    ranked, chosen = wanted.ranked(*best), _chosen(calls, ends, log_probabilities)
     for (call, rows), ended in zip(_slices(calls), ends, strict=True):
         # A row that was done before this chunk kept its state, from which the same probabilities follow again.
         call.states = states[rows]
@@ -70,9 +72,24 @@ def advance(model: LanguageModel, calls: Sequence[Progress]) -> None:
             continue
         asked, own = call.call, log_probabilities[rows]
         assert isinstance(asked, Advance)
-        chosen = choose(own[0].expand(len(asked.draws), -1), asked.draws) if asked.draws else None
         found = [ranked[row] for row in range(rows.start, rows.stop)] if asked.among else []
-        call.result = Advanced(own, call.states, found, chosen)
+        call.result = Advanced(own, call.states, found, chosen.get(rows.start))
+
+
+def _chosen(calls: Sequence[Progress], ends: Sequence[bool], log_probabilities: Sequence[Tensor]) -> dict[int, Chosen]:
+    """What the calls that end now draw, by their first rows: all at once."""
+    drawing = [
+        (rows.start, call.call.draws)
+        for (call, rows), ended in zip(_slices(calls), ends, strict=True)
+        if ended and isinstance(call.call, Advance) and call.call.draws
+    ]
+    if not drawing:
+        return {}
+    scores = torch.stack([log_probabilities[row] for row, draws in drawing for _ in draws])
+    chosen = choose(scores, [draw for _, draws in drawing for draw in draws])
+    ends_at = list(itertools.accumulate(len(draws) for _, draws in drawing))
+    starts = [0, *ends_at[:-1]]
+    return {row: chosen.of(slice(*own)) for (row, _), *own in zip(drawing, starts, ends_at, strict=True)}
 
 
 def _sets(calls: Sequence[Progress], ends: Sequence[bool]) -> Iterator[tuple[int, TokenSet]]:
@@ -88,8 +105,7 @@ def decode(model: LanguageModel, calls: Sequence[Progress]) -> None:
     log_probabilities, after = model.calls.step(tokens, [state for call in asked for state in call.states])
     chosen = choose(log_probabilities, [row for call in asked for row in call.rows])
     for call, rows in _slices(calls):
-        own = Chosen(chosen.tokens[rows], chosen.log_probabilities[rows], chosen.top[rows])
-        call.result = Decoded(own, after[rows])
+        call.result = Decoded(chosen.of(rows), after[rows])
 
 
 def score(model: LanguageModel, calls: Sequence[Progress]) -> None:

@@ -28,6 +28,7 @@ from app.telemetry import Telemetry, WorkEnd
 
 Execute = Callable[[LanguageModel, Sequence[Progress]], None]
 EXECUTE: dict[Kind, Execute] = {"decode": decode, "step": advance, "text": advance, "score": score}
+LONGER: tuple[Kind, ...] = ("decode", "text", "score")
 
 logger = logging.getLogger(__name__)
 
@@ -141,26 +142,39 @@ class Engine:
 
     def _take_waiting(self) -> bool:
         """Takes all jobs that wait, sleeping only where there is nothing to do; False when the engine is closed."""
-        while True:
-            idle = not any(self._lines.values())
-            if idle and self._ended:
+        self._take_arrived()
+        while not any(self._lines.values()):
+            if self._ended:
                 self._deliver()
-            try:
-                job = self._inbox.get(block=idle and not self._closing)
-            except queue.Empty:
-                return not idle or not self._closing
-            if job is None or self._is_over(job, time.monotonic()):
-                continue
+            if self._closing and self._inbox.empty():
+                return False
+            self._begin(self._inbox.get())
+            self._take_arrived()
+        return True
+
+    def _take_arrived(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._begin(self._inbox.get_nowait())
+
+    def _begin(self, job: _Job[Any] | None) -> None:
+        if job and not self._is_over(job, time.monotonic()):
             self._resume(job, None)
 
     def _turn(self) -> None:
-        now = time.monotonic()
-        for kind, line in self._lines.items():
-            if line:
-                self._drop_ended(line, now)
-                if jobs := _first_rows(line):
-                    self._execute(jobs, kind)
-                    self._deliver()  # at once, so that the event loop answers while the next call runs
+        """A call of each kind for which there is work; keystrokes, which are short, have theirs before every other."""
+        for kind in LONGER:
+            self._run("step")
+            if self._lines[kind]:
+                self._run(kind)
+                self._take_arrived()
+
+    def _run(self, kind: Kind) -> None:
+        line = self._lines[kind]
+        self._drop_ended(line, time.monotonic())
+        if jobs := _first_rows(line):
+            self._execute(jobs, kind)
+            self._deliver()  # at once, so that the event loop answers while the next call runs
 
     def _drop_ended(self, line: deque[_Job[Any]], now: float) -> None:
         for _ in range(len(line)):

@@ -67,6 +67,10 @@ class Chosen:
     log_probabilities: list[float]
     top: list[list[tuple[int, float]]] = field(default_factory=list)
 
+    def of(self, rows: slice) -> "Chosen":
+        """Those of some of the rows."""
+        return Chosen(self.tokens[rows], self.log_probabilities[rows], self.top[rows])
+
 
 def choose(log_probabilities: Tensor, rows: Sequence[SamplingRow]) -> Chosen:
     """Chooses a token for each row of natural log-probabilities `[B, V]`.
@@ -80,8 +84,9 @@ def choose(log_probabilities: Tensor, rows: Sequence[SamplingRow]) -> Chosen:
     if greedy:
         tokens.update(zip(greedy, _rows(scores, greedy).argmax(dim=1).tolist(), strict=True))
     if drawn:
-        probabilities = _at_temperature(_rows(scores, drawn), [rows[place] for place in drawn])
-        tokens.update(zip(drawn, _draw_until_passing(probabilities, [rows[place] for place in drawn]), strict=True))
+        tokens.update(
+            zip(drawn, _draw_until_passing(_rows(scores, drawn), [rows[place] for place in drawn]), strict=True)
+        )
     for place in ranked:
         (own,) = _at_temperature(scores[place : place + 1], [rows[place]])
         tokens[place] = _draw_sorted(own, rows[place].settings, rows[place].uniform)
@@ -139,44 +144,74 @@ def _at_temperature(scores: Tensor, rows: Sequence[SamplingRow]) -> Tensor:
     return torch.softmax(scores / temperatures, dim=1)
 
 
-def _draw_until_passing(probabilities: Tensor, rows: Sequence[SamplingRow]) -> list[int]:
+def _draw_until_passing(scores: Tensor, rows: Sequence[SamplingRow]) -> list[int]:
     """Draws a token of each row `[B, V]` that top-p and min-p let pass."""
-    tokens = [0] * len(rows)
-    numbers = [row.uniform for row in rows]
-    waiting = list(range(len(rows)))
-    for _ in range(ATTEMPTS):
-        settings = [rows[place].settings for place in waiting]
-        found, passes = _draw(_rows(probabilities, waiting), settings, [numbers[place] for place in waiting])
-        for place, token in zip(waiting, found, strict=True):
-            tokens[place] = token
-        waiting = [place for place, passing in zip(waiting, passes, strict=True) if not passing]
-        if not waiting:
-            break
-        for place in waiting:  # a number that follows from the row's own, whatever the neighbours need
-            numbers[place] = random.Random(numbers[place]).random()
+    temperatures = [max(row.settings.temperature, LOWEST_TEMPERATURE) for row in rows]
+    limits = [row.settings.top_p for row in rows], [row.settings.min_p for row in rows]
+    tokens: list[int]
+    uniforms = torch.tensor([[row.uniform] for row in rows], dtype=torch.double)
+    tokens, numbers, waiting = _draw(scores, temperatures, uniforms, *limits, ATTEMPTS, BLOCK)
     for place in waiting:
-        tokens[place] = _draw_sorted(probabilities[place], rows[place].settings, numbers[place])
+        (own,) = _at_temperature(scores[place : place + 1], [rows[place]])
+        tokens[place] = _draw_sorted(own, rows[place].settings, numbers[place])
     return tokens
 
 
-def _draw(
-    probabilities: Tensor, settings: Sequence[SamplingSettings], uniform: Sequence[float]
-) -> tuple[list[int], list[bool]]:
-    """Draws a token of each row `[B, V]` from all, and tells whether top-p and min-p let it pass."""
-    numbers = torch.tensor(uniform, dtype=torch.double)[:, None]
+def _draw_eagerly(
+    scores: Tensor,
+    temperatures: list[float],
+    numbers: Tensor,
+    top_p: list[float],
+    min_p: list[float],
+    attempts: int,
+    block: int,
+) -> tuple[list[int], list[float], list[int]]:
+    """Draws a token of each row `[B, V]` from all until top-p and min-p let it pass; changes `numbers [B, 1]`.
+
+    Returns the tokens, for each row the number that comes next, and the rows whose last token did not pass.
+    """
+    probabilities = torch.softmax(scores / torch.tensor(temperatures).unsqueeze(1), dim=1)
+    padding = -probabilities.size(1) % block
+    padded = torch.nn.functional.pad(probabilities, [0, padding]) if padding > 0 else probabilities
     # The sums of blocks lead to the block, sums within it to the token: running sums of a whole row are slow.
-    padding = -probabilities.shape[1] % BLOCK
-    padded = torch.nn.functional.pad(probabilities, (0, padding)) if padding else probabilities
-    blocks = padded.view(len(probabilities), -1, BLOCK)
-    block, rest = _find(blocks.sum(dim=2), numbers)
-    place, _ = _find(blocks.gather(1, block[:, :, None].expand(-1, 1, BLOCK))[:, 0], rest)
-    tokens = block * BLOCK + place
-    own = probabilities.gather(1, tokens)
-    limits = torch.tensor([[each.top_p, each.min_p] for each in settings])
-    # Comparing into floats and adding what they multiply, as booleans take torch ten times as long.
-    before = torch.gt(probabilities, own, out=torch.empty_like(probabilities)).mul_(probabilities).sum(dim=1)
-    passes = (before < limits[:, 0]) & (own[:, 0] >= limits[:, 1] * probabilities.amax(dim=1))
-    return tokens[:, 0].tolist(), passes.tolist()
+    blocks = padded.view(probabilities.size(0), -1, block)
+    sums = blocks.sum(dim=2)
+    limits = torch.tensor([top_p, min_p]) * torch.cat([torch.ones(1, len(top_p)), probabilities.amax(dim=1)[None]])
+    tokens = torch.zeros_like(numbers, dtype=torch.long)
+    waiting = torch.arange(probabilities.size(0))
+    for _ in range(attempts):
+        number = numbers.index_select(0, waiting)
+        place, rest = _find(sums.index_select(0, waiting), number)
+        inside, _rest = _find(blocks[waiting, place.squeeze(1)], rest)
+        token = place * block + inside
+        tokens.index_copy_(0, waiting, token)
+        own = probabilities if len(waiting) == probabilities.size(0) else probabilities.index_select(0, waiting)
+        value = own.gather(1, token)
+        # Comparing into floats and adding what they multiply, as booleans take torch ten times as long.
+        before = torch.gt(own, value, out=torch.empty_like(own)).mul_(own).sum(dim=1)
+        limit = limits.index_select(1, waiting)
+        passes = (before < limit[0]) & (value.squeeze(1) >= limit[1])
+        waiting = waiting[~passes]
+        if len(waiting) == 0:
+            break
+        # A number that follows from the row's own, whatever the neighbours need.
+        numbers.index_copy_(0, waiting, _scrambled(numbers.index_select(0, waiting)))
+    drawn: list[int] = tokens.squeeze(1).tolist()
+    following: list[float] = numbers.squeeze(1).tolist()
+    left: list[int] = waiting.tolist()
+    return drawn, following, left
+
+
+def _scrambled(numbers: Tensor) -> Tensor:
+    """Another number in [0, 1) for each, as far as anybody can tell independent of it: SplitMix64 (Steele et al. 2014).
+
+    Takes and returns doubles of 53 bits.
+    """
+    bits = (numbers * 9007199254740992.0).to(torch.int64) + (-7046029254386353131)
+    bits = (bits ^ ((bits >> 30) & 0x3FFFFFFFF)) * (-4658895280553007687)
+    bits = (bits ^ ((bits >> 27) & 0x1FFFFFFFFF)) * (-7723592293110705685)
+    bits = bits ^ ((bits >> 31) & 0x1FFFFFFFF)
+    return ((bits >> 11) & 0x1FFFFFFFFFFFFF).to(torch.double) / 9007199254740992.0
 
 
 def _find(weights: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
@@ -189,7 +224,11 @@ def _find(weights: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
     wanted = numbers * cumulative[:, -1:]
     places = torch.searchsorted(cumulative, wanted, right=True)
     weight = weights.gather(1, places)
-    return places, ((wanted - cumulative.gather(1, places) + weight) / weight).clamp_(0.0, 1 - 2**-53)
+    return places, ((wanted - cumulative.gather(1, places) + weight) / weight).clamp_(0.0, 1.0 - 2.0**-53)
+
+
+# One call of torch, as each of those above would wait for the lock of a busy interpreter.
+_draw = torch.jit.script(_draw_eagerly)
 
 
 def _draw_sorted(probabilities: Tensor, settings: SamplingSettings, uniform: float) -> int:
