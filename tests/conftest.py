@@ -1,6 +1,7 @@
 """What tests of more than one part share."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from hypothesis import settings
 
 from tests.reviews import made_up_reviews, write_json_lines
 
+# A shell that runs the tests in the background has them ignore it, and the processes they start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("busy machine", deadline=None)
 settings.load_profile("busy machine")
 

@@ -1,12 +1,16 @@
 """`python -m app.log` on a real database of each kind."""
 
+import contextlib
 import csv
 import io
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -106,30 +110,37 @@ def test_exports_hold_everything(filled: str, tmp_path: Path) -> None:
 
 def test_rows_are_followed_also_into_a_new_file(filled: str, tmp_path: Path) -> None:
     with command("--follow", "--format", "jsonl", "--status", "200", DATABASE_URL=filled) as process:
-        output = process.stdout
-        assert output
-        os.set_blocking(output.fileno(), False)
+        assert process.stdout
+        lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        threading.Thread(target=_put_all, args=[process.stdout, lines]).start()
 
-        def line_after(new: Entry) -> str:
-            write(filled, [new])
-            return output.readline()
+        def line_after_a_new_row() -> str | None:
+            write(filled, [entry("new")])
+            with contextlib.suppress(queue.Empty):
+                return lines.get(timeout=0.1)
+            return None
 
         try:
             # What was there before is not shown, so rows are written until one is: from then on it follows.
-            eventually(lambda: line_after(entry("new")))
+            eventually(line_after_a_new_row)
             write(filled, [entry("ignored")._replace(status=404), entry("last")])
             shown = ""
             while '"last"' not in shown:
-                shown = eventually(output.readline)
+                shown = lines.get(timeout=60)
                 assert "first" not in shown
                 assert "ignored" not in shown
             if filled.startswith("sqlite"):
                 (tmp_path / "log.sqlite3").unlink()
                 write(filled, [entry("in another file")])
-                assert "in another file" in eventually(output.readline)
+                assert "in another file" in lines.get(timeout=60)
         finally:
             process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
+
+
+def _put_all(lines: Iterable[str], into: "queue.SimpleQueue[str]") -> None:
+    for line in lines:
+        into.put(line)
 
 
 @pytest.mark.parametrize(
