@@ -95,6 +95,7 @@ def joined() -> Iterator[Ranks]:
     distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
     try:
         yield Ranks(distributed.get_rank(), distributed.get_world_size())
+        distributed.barrier()  # a process that leaves while another one still talks to it may abort
     finally:
         distributed.destroy_process_group()
 
