@@ -11,7 +11,7 @@ from torch import Tensor
 from app.calls import Advance, Advanced, Call, Decode, Decoded, Score, Scored
 from app.language_model import LanguageModel
 from app.ranking import TokenSet, Wanted
-from app.sampling import Chosen, choose
+from app.sampling import Chosen, SamplingRow, choose, draw_sorted, drawing
 
 MAX_ROWS = 32
 """Rows of one call into the model; what is over waits for the next turn."""
@@ -102,10 +102,32 @@ def _sets(calls: Sequence[Progress], ends: Sequence[bool]) -> Iterator[tuple[int
 def decode(model: LanguageModel, calls: Sequence[Progress]) -> None:
     asked = [call.call for call in calls if isinstance(call.call, Decode)]
     tokens = [token for call in asked for token in call.tokens]
-    log_probabilities, after = model.calls.step(tokens, [state for call in asked for state in call.states])
-    chosen = choose(log_probabilities, [row for call in asked for row in call.rows])
-    for call, rows in _slices(calls):
-        call.result = Decoded(chosen.of(rows), after[rows])
+    states = [state for call in asked for state in call.states]
+    rows = [row for call in asked for row in call.rows]
+    chosen, after = (_drawn if all(map(_is_plain, rows)) else _stepped)(model, tokens, states, rows)
+    for call, own in _slices(calls):
+        call.result = Decoded(chosen.of(own), after[own])
+
+
+def _is_plain(row: SamplingRow) -> bool:
+    return row.settings.is_plain and not row.top
+
+
+def _drawn(
+    model: LanguageModel, tokens: list[int], states: list[Tensor], rows: list[SamplingRow]
+) -> tuple[Chosen, list[Tensor]]:
+    """The step and the choice in one call, where every row is plain."""
+    drawn, values, numbers, waiting, log_probabilities, after = model.calls.decode(tokens, states, *drawing(rows))
+    for place, token in draw_sorted(log_probabilities, rows, numbers, waiting).items():
+        drawn[place], values[place] = token, float(log_probabilities[place, token])
+    return Chosen(drawn, values), after
+
+
+def _stepped(
+    model: LanguageModel, tokens: list[int], states: list[Tensor], rows: list[SamplingRow]
+) -> tuple[Chosen, list[Tensor]]:
+    log_probabilities, after = model.calls.step(tokens, states)
+    return choose(log_probabilities, rows), after
 
 
 def score(model: LanguageModel, calls: Sequence[Progress]) -> None:

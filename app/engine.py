@@ -100,19 +100,22 @@ class Engine:
             self._thread.join()
 
     def submit(
-        self, task: Task[Result], rows: int = 1, tokens: int = 1, arrived: float | None = None
+        self, task: Task[Result], rows: int = 1, tokens: int = 1, arrived: float | None = None, begin: bool = False
     ) -> "asyncio.Future[tuple[Result, Timing]]":
         """Queues a task of at most `rows` rows at once and about `tokens` tokens in all.
+
+        With `begin` it is brought to its first call here, for tasks that get there soon: the engine's own thread has
+        the less to do between two calls of the model.
 
         Its future holds its result and where the time went. Raises Overloaded before any work if too much is waiting.
         Cancelling the future ends the task at the next turn; one that is not done in time, counted from when it
         `arrived` by the monotonic clock, ends with DeadlineExceeded.
         """
         future: asyncio.Future[tuple[Result, Timing]] = asyncio.get_running_loop().create_future()
-        self._admit(_Job(task, rows, tokens, time.monotonic() if arrived is None else arrived, future))
+        self._admit(_Job(task, rows, tokens, time.monotonic() if arrived is None else arrived, future), begin)
         return future
 
-    def _admit(self, job: _Job[Any]) -> None:
+    def _admit(self, job: _Job[Any], begin: bool) -> None:
         with self._lock:
             if self._closing or not self.alive:
                 raise NotReady("The service is stopping or its model has failed; send the request to another instance.")
@@ -121,7 +124,20 @@ class Engine:
             except Overloaded:
                 self._telemetry.work_ends["refused"].inc()
                 raise
-            self._inbox.put(job)
+            if not begin or self._has_call(job):
+                self._inbox.put(job)
+
+    def _has_call(self, job: _Job[Any]) -> bool:
+        """Brings a job to its first call; False where it has its result without any."""
+        try:
+            job.call = Progress.of(job.task.send(None))
+        except StopIteration as finished:
+            self._leave(job, "finished")
+            job.future.set_result((finished.value, job.timing))
+        except Exception:
+            self._leave(job, "failed")
+            raise
+        return job.call is not None
 
     # ---- the engine's thread ----
 
@@ -159,7 +175,10 @@ class Engine:
 
     def _begin(self, job: _Job[Any] | None) -> None:
         if job and not self._is_over(job, time.monotonic()):
-            self._resume(job, None)
+            if job.call:
+                self._line_up(job)
+            else:
+                self._resume(job, None)
 
     def _turn(self) -> None:
         """A call of each kind for which there is work; keystrokes, which are short, have theirs before every other."""
@@ -259,10 +278,13 @@ class Engine:
 
     def _end(self, job: _Job[Any], end: WorkEnd, result: Any = None, error: Exception | None = None) -> None:
         job.task.close()
-        self._admission.leave(job.rows, job.tokens)
+        self._leave(job, end)
         self._running_rows -= job.rows if job.started else 0
-        self._telemetry.work_ends[end].inc()
         self._ended.append((job, result, error))
+
+    def _leave(self, job: _Job[Any], end: WorkEnd) -> None:
+        self._admission.leave(job.rows, job.tokens)
+        self._telemetry.work_ends[end].inc()
 
     def _deliver(self) -> None:
         """Hands the results that there are to their event loops, all at once."""

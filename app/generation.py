@@ -77,6 +77,9 @@ class _Text:
         self.stopped = False
 
     def add(self, piece: bytes) -> None:
+        if not self._stop:
+            self.text += self._decoder.decode(piece)
+            return
         searched_from = max(0, len(self.text) - max(map(len, self._stop), default=0))
         self.text += self._decoder.decode(piece)
         places = [place for stop in self._stop if (place := self.text.find(stop, searched_from)) >= 0]
@@ -85,7 +88,7 @@ class _Text:
 
     def take(self, final: bool) -> str:
         """What became certain since the last call."""
-        certain = len(self.text) if final or self.stopped else len(self.text) - self._held_back()
+        certain = len(self.text) if final or self.stopped or not self._stop else len(self.text) - self._held_back()
         taken = self.text[self._emitted : certain]
         self._emitted = max(self._emitted, certain)
         return taken

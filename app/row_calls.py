@@ -10,6 +10,8 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
+from app.sampling import draw
+
 BLOCK = 64
 SORTED = 16
 """Tokens of a row that are ranked; a search seldom asks for more."""
@@ -30,6 +32,25 @@ class RowCalls(nn.Module):
         """Runs one token a row; returns log-probabilities of the next `[B, V]` and the states after."""
         log_probabilities, after = self.network.step(torch.tensor(tokens), torch.stack(states))
         return log_probabilities, after.unbind(0)
+
+    @torch.jit.export
+    def decode(
+        self,
+        tokens: list[int],
+        states: list[Tensor],
+        temperatures: list[float],
+        numbers: Tensor,
+        top_p: list[float],
+        min_p: list[float],
+    ) -> tuple[list[int], list[float], list[float], list[int], Tensor, list[Tensor]]:
+        """Runs one token a row and draws the next.
+
+        Returns the tokens drawn and their log-probabilities, then what else `draw` and `step` return.
+        """
+        log_probabilities, after = self.network.step(torch.tensor(tokens), torch.stack(states))
+        drawn, following, left = draw(log_probabilities, temperatures, numbers, top_p, min_p)
+        own: list[float] = log_probabilities.gather(1, torch.tensor(drawn).unsqueeze(1)).squeeze(1).tolist()
+        return drawn, own, following, left, log_probabilities, after.unbind(0)
 
     @torch.jit.export
     def advance(

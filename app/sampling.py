@@ -10,10 +10,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-BLOCK = 64
-"""Probabilities that are added up at once where a token is drawn."""
-ATTEMPTS = 3
-"""Of drawing a token that passes the filters without sorting; at the default settings one in twenty does not."""
 CANDIDATES = 1024
 """Tokens looked at before all of a row are sorted; the default settings rarely need more."""
 LOWEST_TEMPERATURE = 1e-6
@@ -34,6 +30,11 @@ class SamplingSettings:
     """Drop tokens less probable than this share of the most probable one. Nguyen et al. 2024."""
     repetition_penalty: float = 1.0
     """Multiplies the log-probability of tokens that were there before. Keskar et al. 2019."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a token is drawn from the model's own probabilities at once."""
+        return self.temperature > 0.0 and self.top_k == 0 and self.repetition_penalty == 1.0
 
 
 @dataclass(slots=True)
@@ -146,63 +147,81 @@ def _at_temperature(scores: Tensor, rows: Sequence[SamplingRow]) -> Tensor:
 
 def _draw_until_passing(scores: Tensor, rows: Sequence[SamplingRow]) -> list[int]:
     """Draws a token of each row `[B, V]` that top-p and min-p let pass."""
-    temperatures = [max(row.settings.temperature, LOWEST_TEMPERATURE) for row in rows]
-    limits = [row.settings.top_p for row in rows], [row.settings.min_p for row in rows]
     tokens: list[int]
-    uniforms = torch.tensor([[row.uniform] for row in rows], dtype=torch.double)
-    tokens, numbers, waiting = _draw(scores, temperatures, uniforms, *limits, ATTEMPTS, BLOCK)
+    tokens, numbers, waiting = _draw(scores, *drawing(rows))
+    sorted_ = draw_sorted(scores, rows, numbers, waiting)
+    return [sorted_.get(place, token) for place, token in enumerate(tokens)]
+
+
+def drawing(rows: Sequence[SamplingRow]) -> tuple[list[float], Tensor, list[float], list[float]]:
+    """What `draw` takes of rows besides their scores."""
+    return (
+        [max(row.settings.temperature, LOWEST_TEMPERATURE) for row in rows],
+        # TorchScript would round the numbers of a list to float32.
+        torch.tensor([[row.uniform] for row in rows], dtype=torch.double),
+        [row.settings.top_p for row in rows],
+        [row.settings.min_p for row in rows],
+    )
+
+
+def draw_sorted(
+    scores: Tensor, rows: Sequence[SamplingRow], numbers: Sequence[float], waiting: Sequence[int]
+) -> dict[int, int]:
+    """The tokens of the rows that `draw` left waiting, by their places in `scores [B, V]`."""
+    tokens = {}
     for place in waiting:
         (own,) = _at_temperature(scores[place : place + 1], [rows[place]])
         tokens[place] = _draw_sorted(own, rows[place].settings, numbers[place])
     return tokens
 
 
-def _draw_eagerly(
-    scores: Tensor,
-    temperatures: list[float],
-    numbers: Tensor,
-    top_p: list[float],
-    min_p: list[float],
-    attempts: int,
-    block: int,
+def draw(
+    scores: Tensor, temperatures: list[float], numbers: Tensor, top_p: list[float], min_p: list[float]
 ) -> tuple[list[int], list[float], list[int]]:
     """Draws a token of each row `[B, V]` from all until top-p and min-p let it pass; changes `numbers [B, 1]`.
 
-    Returns the tokens, for each row the number that comes next, and the rows whose last token did not pass.
+    Returns the tokens, for each row the number that comes next, and the rows whose last token did not pass. It is
+    written for TorchScript, in as few passes over all probabilities as there can be.
     """
+    block, attempts = 64, 3  # probabilities added up at once; one row in twenty fails the first at default settings
     probabilities = torch.softmax(scores / torch.tensor(temperatures).unsqueeze(1), dim=1)
     padding = -probabilities.size(1) % block
     padded = torch.nn.functional.pad(probabilities, [0, padding]) if padding > 0 else probabilities
     # The sums of blocks lead to the block, sums within it to the token: running sums of a whole row are slow.
     blocks = padded.view(probabilities.size(0), -1, block)
-    sums = blocks.sum(dim=2)
-    limits = torch.tensor([top_p, min_p]) * torch.cat([torch.ones(1, len(top_p)), probabilities.amax(dim=1)[None]])
+    sums, largest = blocks.sum(dim=2), blocks.amax(dim=2)
+    limits = torch.stack([torch.tensor(top_p), torch.tensor(min_p) * largest.amax(dim=1)], dim=1)
     tokens = torch.zeros_like(numbers, dtype=torch.long)
     waiting = torch.arange(probabilities.size(0))
     for _ in range(attempts):
-        number = numbers.index_select(0, waiting)
-        place, rest = _find(sums.index_select(0, waiting), number)
-        inside, _rest = _find(blocks[waiting, place.squeeze(1)], rest)
-        token = place * block + inside
-        tokens.index_copy_(0, waiting, token)
-        own = probabilities if len(waiting) == probabilities.size(0) else probabilities.index_select(0, waiting)
-        value = own.gather(1, token)
-        # Comparing into floats and adding what they multiply, as booleans take torch ten times as long.
-        before = torch.gt(own, value, out=torch.empty_like(own)).mul_(own).sum(dim=1)
-        limit = limits.index_select(1, waiting)
-        passes = (before < limit[0]) & (value.squeeze(1) >= limit[1])
+        number, own_sums = numbers.index_select(0, waiting), sums.index_select(0, waiting)
+        place, rest = find(own_sums, number)
+        own_block = blocks[waiting, place.squeeze(1)]
+        inside, _rest = find(own_block, rest)
+        tokens.index_copy_(0, waiting, place * block + inside)
+        value = own_block.gather(1, inside)
+        limit = limits.index_select(0, waiting)
+        # All that stands before the token is in blocks that hold something larger: mostly this bound is enough.
+        bound = (own_sums * (largest.index_select(0, waiting) > value).to(torch.float32)).sum(dim=1)
+        unsure = (bound >= limit[:, 0]).nonzero().squeeze(1)
+        if len(unsure) > 0:
+            own = probabilities.index_select(0, waiting.index_select(0, unsure))
+            # Comparing into floats and adding what they multiply, as booleans take torch ten times as long.
+            larger = torch.gt(own, value.index_select(0, unsure), out=torch.empty_like(own))
+            bound.index_copy_(0, unsure, larger.mul_(own).sum(dim=1))
+        passes = (bound < limit[:, 0]) & (value.squeeze(1) >= limit[:, 1])
         waiting = waiting[~passes]
         if len(waiting) == 0:
             break
         # A number that follows from the row's own, whatever the neighbours need.
-        numbers.index_copy_(0, waiting, _scrambled(numbers.index_select(0, waiting)))
+        numbers.index_copy_(0, waiting, scrambled(numbers.index_select(0, waiting)))
     drawn: list[int] = tokens.squeeze(1).tolist()
     following: list[float] = numbers.squeeze(1).tolist()
     left: list[int] = waiting.tolist()
     return drawn, following, left
 
 
-def _scrambled(numbers: Tensor) -> Tensor:
+def scrambled(numbers: Tensor) -> Tensor:
     """Another number in [0, 1) for each, as far as anybody can tell independent of it: SplitMix64 (Steele et al. 2014).
 
     Takes and returns doubles of 53 bits.
@@ -214,7 +233,7 @@ def _scrambled(numbers: Tensor) -> Tensor:
     return ((bits >> 11) & 0x1FFFFFFFFFFFFF).to(torch.double) / 9007199254740992.0
 
 
-def _find(weights: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
+def find(weights: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
     """Finds in each row of `weights [B, N]` where its share `numbers [B, 1]` in [0, 1) of their sum falls.
 
     Returns the places `[B, 1]` and how far into the weight there it falls, in [0, 1). Never finds a weight of 0.
@@ -228,13 +247,13 @@ def _find(weights: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
 
 
 # One call of torch, as each of those above would wait for the lock of a busy interpreter.
-_draw = torch.jit.script(_draw_eagerly)
+_draw = torch.jit.script(draw)
 
 
 def _draw_sorted(probabilities: Tensor, settings: SamplingSettings, uniform: float) -> int:
     """Draws from what the filters leave of one row `[V]`."""
     kept, tokens = _filtered(probabilities, settings)
-    place, _ = _find(kept[None], torch.tensor([[uniform]], dtype=torch.double))
+    place, _ = find(kept[None], torch.tensor([[uniform]], dtype=torch.double))
     return int(tokens[place])
 
 

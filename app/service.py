@@ -67,13 +67,19 @@ class Service:
         )
 
     async def run(
-        self, exchange: Exchange, task: Task[Result], rows: int, tokens: int, client: Request | None = None
+        self,
+        exchange: Exchange,
+        task: Task[Result],
+        rows: int,
+        tokens: int,
+        client: Request | None = None,
+        begin: bool = False,
     ) -> Result:
         """Runs a task on the engine and notes in the exchange where the time went.
 
         With `client`, the task ends when that client leaves. Watching costs more than a task of a few steps does.
         """
-        future = self.engine.submit(task, rows, tokens, exchange.arrived)
+        future = self.engine.submit(task, rows, tokens, exchange.arrived, begin)
         if client:
             await _unless_left(future, client)
         result, exchange.timing = await future

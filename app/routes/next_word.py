@@ -6,7 +6,7 @@ from app.direct_route import DirectRoute
 from app.errors import MODEL_PROBLEMS, documented
 from app.next_word import next_words
 from app.schemas import NextWordRequest, NextWordResponse, NextWordUsage, Suggestion
-from app.service import Client, exchange_of, require_at_most, service_of, tokens_of
+from app.service import LONG, Client, exchange_of, require_at_most, service_of, tokens_of
 
 router = APIRouter(tags=["model"], route_class=DirectRoute)
 
@@ -25,7 +25,8 @@ async def next_word(request: NextWordRequest, client: Client) -> NextWordRespons
         request.stars,
         request.punctuation,
     )
-    found = await service.run(exchange, task, rows=1, tokens=tokens_of(len(request.text)))
+    tokens, begin = tokens_of(len(request.text)), len(request.text) < LONG
+    found = await service.run(exchange, task, rows=1, tokens=tokens, begin=begin)
     exchange.tokens_in, exchange.tokens_out = found.context_tokens, 0
     return NextWordResponse(
         suggestions=[Suggestion(word=each.word, probability=each.probability) for each in found.words],
