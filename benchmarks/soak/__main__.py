@@ -11,6 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from benchmarks.serve.results import keep
 from benchmarks.serve.traffic import made_up_texts
 from benchmarks.servers import serving
@@ -22,18 +24,22 @@ SHARE = 0.7
 TEXTS, WORDS = 12 * TYPISTS, 60
 
 
-def soak(minutes: int, picture: Path, minute: float = 60.0, texts: int = TEXTS, **settings: str) -> dict[str, Any]:
+def made_up() -> list[str]:
+    """Texts of another service: the log of the one that is soaked shall have nothing else."""
+    with serving() as other:
+        return made_up_texts(other, TEXTS, WORDS)
+
+
+def soak(texts: list[str], minutes: int, picture: Path, minute: float = 60.0, **settings: str) -> dict[str, Any]:
     """A warm-up minute and as many more, of `minute` seconds each; finding the capacity takes a quarter before them.
 
     `settings` are the service's, as `serving` takes them.
     """
-    with serving(**settings) as other:  # the log of the one that is soaked shall have nothing else
-        typed = made_up_texts(other, texts, WORDS)
-        model = other.post("/next-word", text="The")["model"]
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder) / "requests.sqlite3"
         with serving(database=f"sqlite:///{database}", **settings) as service:
-            asking = Asking(service, mixture(typed, model))
+            model = httpx.get(f"{service.url}/health").json()["model"]
+            asking = Asking(service, mixture(texts, model))
             capacity = asyncio.run(asking.capacity(minute / 4))
             before = len(asking.asked)
             asyncio.run(asking.run(SHARE * capacity, minutes + 1, minute))
@@ -48,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=int, default=15, help="after a warm-up minute (default 15)")
     parser.add_argument("--results", type=Path, default=Path("runs/serve"), help="folder of soak.json and soak.png")
     options = parser.parse_args(arguments)
-    result = soak(options.minutes, options.results / "soak.png")
+    result = soak(made_up(), options.minutes, options.results / "soak.png")
     keep(options.results, "soak", result)
     log = result["log"]
     return 1 if result["errors"] or log["answers without a row"] or log["rows without an answer"] else 0
