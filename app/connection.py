@@ -19,6 +19,7 @@ LATE = "late"
 PROBES = frozenset({"/livez", "/readyz", "/health"})
 """Answered on any connection: an orchestrator must not restart a service because it has many clients."""
 BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
+CLOSE_AND_COME_LATER = {"Connection": "close", "Retry-After": "1"}
 CONSTANT_HEADERS = b"x-content-type-options: nosniff\r\nreferrer-policy: no-referrer\r\n"
 
 
@@ -164,7 +165,9 @@ def _probes_alone(app: Any) -> Any:
         if scope["path"] in PROBES:
             await app(scope, receive, send)
             return
-        problem = TooManyConnections("Too many connections are open; use one for several requests, or come later.")
+        problem = TooManyConnections(
+            "Too many connections are open; use one for several requests, or come later.", headers=CLOSE_AND_COME_LATER
+        )
         await problem.response(scope["path"])(scope, receive, send)
 
     return refuse

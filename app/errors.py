@@ -13,24 +13,19 @@ Problem                  what a client is told, in `application/problem+json`
 ├── NotReady             503  the model has not answered yet, or the service is stopping
 ├── Unlogged             503  the answer's row could not be committed (REVIEW_LM_LOG_DURABILITY=commit)
 ├── TooManyConnections   503  more connections are open than REVIEW_LM_MAX_CONNECTIONS
+├── TooManyBodies        503  all bodies together are larger than REVIEW_LM_MAX_HELD_BODY_BYTES
 └── DeadlineExceeded     504  the answer was not ready within REVIEW_LM_DEADLINE_SECONDS
 StartupError             what ends `python -m app` with one sentence
 """
 
 from typing import Any, ClassVar
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
-from pydantic.json_schema import models_json_schema
-from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from app import openai_errors
 
 MEDIA_TYPE = "application/problem+json"
-MOST_PROBLEMS, MOST_OF_A_NAME = 20, 100
-"""Fields that a 422 lists, and characters of the name of one: an answer must not grow with what is wrong."""
 
 
 class StartupError(Exception):
@@ -74,7 +69,7 @@ class Problem(Exception):
 
     def response(self, path: str) -> Response:
         """The answer to a request of `path`."""
-        return _response(path, self.details(), self.headers)
+        return response_of(self.details(), path, self.headers)
 
     def event(self, path: str) -> dict[str, Any]:
         """What tells of it in the answer to a request of `path` that has begun."""
@@ -92,7 +87,8 @@ def openai_error(details: ProblemDetails) -> openai_errors.OpenAIError:
     return openai_errors.error(details.status, kind, details.detail, first.field, first.code)
 
 
-def _response(path: str, details: ProblemDetails, headers: dict[str, str] | None) -> Response:
+def response_of(details: ProblemDetails, path: str, headers: dict[str, str] | None) -> Response:
+    """The answer to a request of `path` that a problem is told by."""
     if openai_errors.is_for_openai(path):
         status = openai_errors.status(details.status)
         return JSONResponse(openai_error(details).model_dump(), status, headers)
@@ -157,8 +153,10 @@ class TooManyConnections(Problem):
     status, type, title = 503, "too-many-connections", "Too many connections are open"
     description = "More connections are open than the limit that `GET /model` shows."
 
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail, headers={"Connection": "close", "Retry-After": "1"})
+
+class TooManyBodies(Problem):
+    status, type, title = 503, "too-many-bodies", "Too many request bodies are held"
+    description = "All request bodies together are larger than the limit that `GET /model` shows."
 
 
 class DeadlineExceeded(Problem):
@@ -166,122 +164,15 @@ class DeadlineExceeded(Problem):
     description = "The answer was not ready within the time that `GET /model` shows."
 
 
-EARLY_PROBLEMS = (BadRequest, Unauthorized, RequestTimeout, BodyTooLarge, HeadTooLarge)
+EARLY_PROBLEMS = (
+    BadRequest,
+    Unauthorized,
+    RequestTimeout,
+    BodyTooLarge,
+    HeadTooLarge,
+    TooManyConnections,
+    TooManyBodies,
+)
 """What any route but the open ones can answer with, before it is asked."""
 MODEL_PROBLEMS = (*EARLY_PROBLEMS, InvalidRequest, Overloaded, InternalError, NotReady, DeadlineExceeded)
 """What a route that asks the model can answer with."""
-
-
-def documented(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
-    """The entries of the OpenAPI page for the problems a route can answer with."""
-    return {problem.status: {"description": problem.description, "content": _content(problem)} for problem in problems}
-
-
-def _content(problem: type[Problem]) -> dict[str, Any]:
-    schema = {"$ref": "#/components/schemas/ProblemDetails"}
-    example = problem(problem.description).details().model_dump(exclude_none=True)
-    return {MEDIA_TYPE: {"schema": schema, "example": example}}
-
-
-def documented_for_openai(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
-    """The same for a route under /v1."""
-    entries: dict[int | str, dict[str, Any]] = {}
-    for problem in problems:
-        status = openai_errors.status(problem.status)
-        before = f"{entries[status]['description']} " if status in entries else ""  # two of ours may be one of theirs
-        entries[status] = {
-            "model": openai_errors.OpenAIError,
-            "description": before + problem.description,
-            "content": {"application/json": {"example": _openai_example(problem)}},
-        }
-    return {**entries, "default": {"model": openai_errors.OpenAIError, "description": "Any other error."}}
-
-
-def _openai_example(problem: type[Problem]) -> dict[str, Any]:
-    wrong = [FieldProblem(field="n", problem="Input should be greater than or equal to 1")]
-    errors = wrong if problem is InvalidRequest else None
-    return openai_error(problem(problem.description, errors=errors).details()).model_dump()
-
-
-def install_error_handlers(app: FastAPI) -> None:
-    """Makes every failure of `app` answer with problem details."""
-    app.add_exception_handler(Problem, _on_problem)
-    app.add_exception_handler(RequestValidationError, _on_invalid)
-    app.add_exception_handler(HTTPException, _on_http)
-    _describe_problems(app)
-
-
-def _describe_problems(app: FastAPI) -> None:
-    """Adds the schemas that `documented` refers to, as FastAPI knows only those of its own media type."""
-    generated = app.openapi
-    _, problems = models_json_schema([(ProblemDetails, "serialization")], ref_template="#/components/schemas/{model}")
-
-    def openapi() -> dict[str, Any]:
-        page = generated()
-        page["components"]["schemas"] |= problems["$defs"]
-        return page
-
-    app.openapi = openapi  # type: ignore[method-assign]
-
-
-def _on_problem(request: Request, problem: Exception) -> Response:
-    assert isinstance(problem, Problem)
-    return problem.response(request.url.path)
-
-
-def _on_invalid(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    found = error.errors()
-    errors = [FieldProblem(field=_field(e), problem=_advice(e), code=_code(e)) for e in found[:MOST_PROBLEMS]]
-    detail = "; ".join(f"{e.field}: {e.problem}" for e in errors)
-    if len(found) > MOST_PROBLEMS:
-        detail += f"; and {len(found) - MOST_PROBLEMS} more"
-    return InvalidRequest(detail, errors=errors).response(request.url.path)
-
-
-def _field(error: Any) -> str:
-    inside_body = [] if error["type"] == "json_invalid" else error["loc"][1:]
-    return ".".join(str(part)[:MOST_OF_A_NAME] for part in inside_body) or "body"
-
-
-def _advice(error: Any) -> str:
-    if error["type"] == "json_invalid":
-        return f"The body is not valid JSON ({error['ctx']['error']})"
-    if error["type"] == "extra_forbidden":
-        return "There is no such field; remove it"
-    message: str = error["msg"]
-    return message
-
-
-def _code(error: Any) -> str:
-    kinds = {
-        "missing": "missing_required_parameter",
-        "extra_forbidden": "unknown_parameter",
-        openai_errors.UNSUPPORTED: openai_errors.UNSUPPORTED,
-    }
-    return kinds.get(error["type"], "invalid_value")
-
-
-def _on_http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    if error.status_code == 400:  # FastAPI's word for a body that the JSON parser gave up on
-        problem = "The body is not JSON in UTF-8, or is nested too deeply, or holds too long a number"
-        invalid = InvalidRequest(f"body: {problem}", errors=[FieldProblem(field="body", problem=problem)])
-        return invalid.response(request.url.path)
-    titles = {404: "not-found", 405: "method-not-allowed"}
-    details = ProblemDetails(
-        type=f"/problems/{titles.get(error.status_code, 'http-error')}",
-        title=str(error.detail),
-        status=error.status_code,
-        detail=_http_advice(request, error),
-        errors=None,
-    )
-    return _response(request.url.path, details, dict(error.headers) if error.headers else None)
-
-
-def _http_advice(request: Request, error: HTTPException) -> str:
-    if error.status_code == 404:
-        return f"There is nothing at {request.url.path}; GET /docs lists what there is."
-    if error.status_code == 405:
-        return f"{request.url.path} does not answer {request.method}; GET /docs lists what it answers."
-    return str(error.detail)

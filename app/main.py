@@ -9,9 +9,11 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
+from app.documented_errors import describe_errors
 from app.engine import Engine
-from app.errors import StartupError, install_error_handlers
-from app.exchange import ExchangeMiddleware
+from app.error_handlers import install_error_handlers
+from app.errors import StartupError
+from app.exchange_middleware import ExchangeMiddleware
 from app.generation import GenerationSettings, generate
 from app.keys import read_keys
 from app.language_model import load_language_model
@@ -79,6 +81,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.mount("/static/swagger-ui", page.PageFiles(page.SWAGGER_UI))
     app.mount("/static", page.PageFiles(page.STATIC))
     install_error_handlers(app)
+    describe_errors(app)
     describe_limits(app, settings, model.name)
     app.add_middleware(
         ExchangeMiddleware, settings=settings, keys=keys, log=service.log, telemetry=telemetry, model=model.name

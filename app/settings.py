@@ -85,6 +85,9 @@ class Settings(BaseSettings):
         64, ge=1, description="texts of a /score request, or of a /v1/completions request for all its prompts"
     )
     max_body_bytes: int = Field(8_388_608, ge=1, description="bytes of a request body")
+    max_held_body_bytes: int = Field(
+        67_108_864, ge=1, description="bytes of all request bodies that are held at once; more is answered with 503"
+    )
     max_strings: int = Field(2_000, ge=100, description="strings of a request body, the names of fields counted")
     max_head_bytes: int = Field(32_768, ge=1024, description="bytes of a request line and its headers")
     max_connections: int = Field(

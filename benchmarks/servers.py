@@ -37,15 +37,19 @@ class Server:
 
     def metric(self, name: str) -> float:
         """The value of a metric of ours that has no labels."""
-        page = httpx.get(f"{self.url}/metrics").text
-        found = re.search(rf"^review_lm_{name} (\S+)$", page, re.MULTILINE)
-        assert found, f"{name} is no metric"
-        return float(found[1])
+        return metric_in(httpx.get(f"{self.url}/metrics").text, name)
 
     @property
     def resident_bytes(self) -> int:
         memory: int = self.process.memory_info().rss
         return memory
+
+
+def metric_in(page: str, name: str) -> float:
+    """The same on a page of metrics."""
+    found = re.search(rf"^review_lm_{name} (\S+)$", page, re.MULTILINE)
+    assert found, f"{name} is no metric"
+    return float(found[1])
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from fastapi.responses import Response
 
 from app.completion import Completion, complete
 from app.direct_route import DirectRoute
-from app.errors import MODEL_PROBLEMS, ModelNotFound, documented_for_openai
+from app.documented_errors import documented_for_openai
+from app.errors import MODEL_PROBLEMS, ModelNotFound
 from app.exchange import Exchange
 from app.generation import FinishReason, GenerationSettings
 from app.logprobs import TokenLogprob

@@ -7,7 +7,8 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from app.direct_route import DirectRoute
-from app.errors import MODEL_PROBLEMS, documented
+from app.documented_errors import documented
+from app.errors import MODEL_PROBLEMS
 from app.exchange import Exchange
 from app.generation import Generation, GenerationSettings, generate
 from app.routes.streaming import Event, Piece, Pieces, event_stream

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter
 
-from app.errors import EARLY_PROBLEMS, FieldProblem, ModelNotFound, documented_for_openai
+from app.documented_errors import documented_for_openai
+from app.errors import EARLY_PROBLEMS, FieldProblem, ModelNotFound
 from app.openai_schemas import ServedModel, ServedModels
 from app.service import Client, Service, service_of
 

@@ -3,7 +3,8 @@
 from fastapi import APIRouter
 
 from app.direct_route import DirectRoute
-from app.errors import MODEL_PROBLEMS, documented
+from app.documented_errors import documented
+from app.errors import MODEL_PROBLEMS
 from app.next_word import next_words
 from app.schemas import NextWordRequest, NextWordResponse, NextWordUsage, Suggestion
 from app.service import LONG, Client, exchange_of, require_at_most, service_of, tokens_of

@@ -8,7 +8,8 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 
-from app.errors import EARLY_PROBLEMS, NotReady, documented
+from app.documented_errors import documented
+from app.errors import EARLY_PROBLEMS, NotReady
 from app.service import Client, Service, service_of
 
 router = APIRouter(tags=["operations"])

@@ -3,7 +3,8 @@
 from fastapi import APIRouter
 
 from app.direct_route import DirectRoute
-from app.errors import MODEL_PROBLEMS, documented
+from app.documented_errors import documented
+from app.errors import MODEL_PROBLEMS
 from app.schemas import Score, ScoreRequest, ScoreResponse, ScoreUsage, TokenScore
 from app.scoring import ScoredText, bits_per_character, perplexity, score
 from app.service import Client, exchange_of, require_at_most, service_of

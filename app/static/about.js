@@ -86,7 +86,8 @@ function service(health, limits) {
     ["Status", { ok: "ready", degraded: "answers, but does not log", unavailable: "not ready" }[status] ?? status, log?.error],
     ["Up for", duration(uptime), ""],
     ["Work under way", number(rows), "rows"],
-    ["Requests logged", number(log?.written), `${number(log?.waiting)} waiting, ${number(log?.dropped)} lost`],
+    ["Requests logged", number(log?.written), `${number(log?.dropped)} lost, ${number(log?.deleted)} deleted by age or number`],
+    ["Waiting to be logged", number(log?.waiting), `rows, ${number(log?.waiting_bytes)} bytes`],
   ]);
   const rowsOfLimits = Object.entries(limits ?? {}).map(([field, value]) => [inWords(field), number(value)]);
   const shown = element("details", {}, element("summary", {}, "Its limits"), table(["limit", "value"], rowsOfLimits));

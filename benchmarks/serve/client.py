@@ -34,10 +34,18 @@ class Answer:
 
 async def post(server: Server, path: str, body: dict[str, Any]) -> Answer:
     """Sends a request on a connection of its own and reads all of the answer."""
+    return await _answer(server, request_bytes(path, body))
+
+
+async def get(server: Server, path: str) -> Answer:
+    return await _answer(server, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+
+
+async def _answer(server: Server, request: bytes) -> Answer:
     started = time.perf_counter()
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=2**22)
     try:
-        writer.write(request_bytes(path, body))
+        writer.write(request)
         answer = await read_head(reader)
         pieces = []
         while piece := await reader.read(2**16):

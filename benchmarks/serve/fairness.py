@@ -2,7 +2,8 @@
 
 import asyncio
 import itertools
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from benchmarks.serve.client import Answer, post
 from benchmarks.serve.traffic import made_up_texts, typed
@@ -29,7 +30,12 @@ def fairness() -> dict[str, Any]:
     }
 
 
-def percentiles(answers: list[Answer]) -> dict[str, float]:
+class Timed(Protocol):
+    @property
+    def seconds(self) -> float: ...
+
+
+def percentiles(answers: Sequence[Timed]) -> dict[str, float]:
     """The median and the 99th percentile of the answers' times, in milliseconds."""
     ordered = sorted(1000 * answer.seconds for answer in answers)
     return {"p50": ordered[len(ordered) // 2], "p99": ordered[int(0.99 * len(ordered))]}

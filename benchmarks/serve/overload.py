@@ -1,7 +1,6 @@
 """Four times as much work as the service can do, for a minute: what is accepted, what refused, and what comes after."""
 
 import asyncio
-import itertools
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from typing import Any
 
 from benchmarks.serve.client import Answer, post
 from benchmarks.serve.fairness import percentiles
+from benchmarks.serve.load import paced, saturating
 from benchmarks.servers import Server, serving
 
 REQUEST = {"max_tokens": 50, "temperature": 0.8, "prompt": "The food"}
@@ -21,25 +21,10 @@ AFTER = 1.0
 
 @dataclass
 class _Load:
-    """Requests that begin at a steady rate, whether those before them were answered or not."""
-
     service: Server
-    rate: float
     answers: list[Answer] = field(default_factory=list)
 
-    async def run(self, seconds: float) -> None:
-        begin = time.perf_counter()
-        running = set()
-        for number in itertools.count():
-            due = begin + number / self.rate
-            if due > begin + seconds:
-                break
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            running.add(task := asyncio.create_task(self._one()))
-            task.add_done_callback(running.discard)
-        await asyncio.gather(*running)
-
-    async def _one(self) -> None:
+    async def ask(self) -> None:
         self.answers.append(await post(self.service, "/generate", REQUEST))
 
 
@@ -48,11 +33,10 @@ def overload(seconds: float) -> dict[str, Any]:
     with serving() as service:
         asyncio.run(_saturated(service, 3))
         capacity = asyncio.run(_saturated(service, 5))
-        unloaded = _Load(service, capacity / 10)
-        asyncio.run(unloaded.run(10))
+        unloaded, load = _Load(service), _Load(service)
+        asyncio.run(paced(unloaded.ask, capacity / 10, 10))
         memory = service.resident_bytes
-        load = _Load(service, TIMES * capacity)
-        asyncio.run(load.run(seconds))
+        asyncio.run(paced(load.ask, TIMES * capacity, seconds))
         time.sleep(AFTER)
         after = asyncio.run(_saturated(service, 5))
         growth = service.resident_bytes - memory
@@ -78,11 +62,10 @@ async def _saturated(service: Server, seconds: float) -> float:
     end = time.perf_counter() + seconds
     answered = 0
 
-    async def one_after_the_other() -> None:
+    async def ask() -> None:
         nonlocal answered
-        while time.perf_counter() < end:
-            answer = await post(service, "/generate", REQUEST)
-            answered += answer.status == 200 and time.perf_counter() < end
+        answer = await post(service, "/generate", REQUEST)
+        answered += answer.status == 200 and time.perf_counter() < end
 
-    await asyncio.gather(*(one_after_the_other() for _ in range(SATURATING)))
+    await saturating(ask, SATURATING, seconds)
     return answered / seconds

@@ -36,8 +36,13 @@ def assert_answers(server: Server) -> None:
 
 @pytest.fixture(scope="module")
 def small_server(tmp_path_factory: pytest.TempPathFactory, random_artifact: Path) -> Iterator[Server]:
-    """A service that few clients can be connected to."""
-    variables = {"MAX_CONNECTIONS": "4", "KEEP_ALIVE_SECONDS": "1", "MODEL_DIRECTORY": str(random_artifact)}
+    """A service that few clients can be connected to, or send long bodies to."""
+    variables = {
+        "MAX_CONNECTIONS": "4",
+        "MAX_HELD_BODY_BYTES": "100000",
+        "KEEP_ALIVE_SECONDS": "1",
+        "MODEL_DIRECTORY": str(random_artifact),
+    }
     directory = tmp_path_factory.mktemp("small")
     with running_server(directory, **{f"REVIEW_LM_{name}": value for name, value in variables.items()}) as running:
         running.client.close()
@@ -104,6 +109,28 @@ def test_a_body_of_a_gigabyte_is_neither_read_nor_kept(limited_server: Server, c
     assert count <= 1_000_000_000
     assert process.memory_info().rss - before < 50_000_000
     assert_answers(limited_server)
+
+
+@pytest.mark.parametrize("ending", ["answered", "refused", "vanished"])
+def test_bodies_that_are_too_large_together_are_told_to_come_later(small_server: Server, ending: str) -> None:
+    def answer(size: int) -> Answer:
+        return answer_to(small_server.port, posted("/score", SCORED.ljust(size), CLOSE))
+
+    body = SCORED.ljust(90_000) if ending == "answered" else b"-" * 90_000
+    whole = posted("/score", body, CLOSE)
+    with closing(connect(small_server.port)) as connection:
+        connection.sendall(whole[:-1])
+        late = eventually(lambda: late if (late := answer(50_000)).status != 200 else None)
+        assert_refused(late, 503, "too-many-bodies")
+        assert int(late.headers["retry-after"]) >= 1
+        row = small_server.logged(late.headers["x-request-id"])
+        assert (row["status"], row["request_body"]) == (503, "")
+        assert (answer(10).status, answer(9_000).status) == (200, 200)  # for these there is room
+        if ending != "vanished":
+            connection.sendall(whole[-1:])
+            assert parsed(received(connection)).status == {"answered": 200, "refused": 422}[ending]
+    assert eventually(lambda: answer(99_000).status == 200)
+    assert answer(150_000).status == 200  # alone
 
 
 # ---- time ----

@@ -15,7 +15,12 @@ from tests.app.support import running_server
 
 CALLS = int(os.environ.get("SCHEMATHESIS_CALLS", "300"))
 SEED = [] if "SCHEMATHESIS_CALLS" in os.environ else ["--seed=1"]
-SCHEMATHESIS = [sys.executable, "-m", "schemathesis.cli", "run", "--checks=all", "--no-color", "--continue-on-failure"]
+SCHEMATHESIS = [
+    *(sys.executable, "-m", "schemathesis.cli", "run"),
+    *("--checks=all", "--no-color", "--continue-on-failure"),
+    # Longer than the service's own deadline: what takes it ten seconds of a busy machine is no failure.
+    "--request-timeout=60",
+]
 
 CONFIGURATION = """
 [[operations]]

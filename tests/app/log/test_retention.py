@@ -7,8 +7,9 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from app.log import database
-from app.log.database import parsed
+from app.log.database import Database, parsed
 from app.log.request_log import RequestLog
+from app.log.retention import Retention, SteadyClock
 from tests.app.log.support import entry, log_of
 from tests.app.support import eventually
 
@@ -58,3 +59,31 @@ def test_both_together(url: str) -> None:
     eventually(lambda: log.deleted == 3)
     log.close()
     assert kept(url) == ["2", "3", "5"]
+
+
+def test_a_clock_that_is_set_forward_makes_no_row_older(url: str) -> None:
+    """Rows are deleted by the time that went by, as far as the clock agrees."""
+    log = log_of(url)
+    started = datetime.now(UTC).replace(tzinfo=None)
+    fill(log, [1.5, 0.9, 0.0])
+    eventually(lambda: log.written == 3)
+    log.close()
+    wall, elapsed = [started], [500.0]
+    clock = SteadyClock(lambda: wall[-1], lambda: elapsed[-1])
+    opened = Database(url, durable=False)
+
+    def left() -> list[str]:
+        retention = Retention(opened, max_days=1, max_rows=0, clock=clock)
+        retention.delete_a_piece()
+        return kept(url)
+
+    wall.append(started + timedelta(days=365))
+    assert left() == ["1", "2"]
+    elapsed.append(500.0 + 86_400 / 2)
+    assert left() == ["2"]
+    wall.append(started)  # set back, it is believed, too
+    elapsed.append(500.0 + 2 * 86_400)
+    assert left() == ["2"]
+    wall.append(started + timedelta(days=2))
+    assert left() == []
+    opened.close()

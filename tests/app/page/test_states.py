@@ -155,5 +155,7 @@ def test_operators_see_the_state_of_the_service(visits: Visits, server: Server) 
     expect(page.locator("#model")).to_contain_text("Statusready")
     logged = page.locator("#model .figures > div", has_text="Requests logged").locator("dd").first
     assert int(logged.inner_text().replace(",", "")) >= written
+    expect(page.locator("#model .figures > div", has_text="Requests logged")).to_contain_text("0 lost, 0 deleted")
+    expect(page.locator("#model .figures > div", has_text="Waiting to be logged")).to_contain_text("bytes")
     page.get_by_text("Its limits").click()
     expect(page.get_by_role("row", name="most characters").get_by_role("cell")).to_have_text("20,000")

@@ -1,0 +1,1 @@
+"""A long run of mixed traffic: `python -m benchmarks.soak`."""
