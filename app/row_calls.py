@@ -68,8 +68,8 @@ class RowCalls(nn.Module):
         other's memory. Then for each of the `sets`, given as `TokenSet` has them, the log-probabilities `[R, SORTED]`
         of its best tokens in these rows, in falling order, and these tokens; fewer where a set is smaller.
         """
-        batch = torch.tensor(tokens, dtype=torch.int64).view(len(lengths), len(tokens) // len(lengths))
-        log_probabilities, after = self.network.advance(batch, torch.tensor(lengths), torch.stack(states))
+        after = self.after(tokens, lengths, torch.stack(states))
+        log_probabilities = self.network.log_probabilities(after)
         kept = [row.clone() for row in after.unbind(0)]
         values: list[Tensor] = []
         best: list[Tensor] = []
@@ -90,6 +90,21 @@ class RowCalls(nn.Module):
         batch = torch.tensor(tokens, dtype=torch.int64).view(len(lengths), len(tokens) // len(lengths))
         scores, places, after = self.network.score(batch, torch.tensor(lengths), torch.stack(states), ranks)
         return scores, places, after.unbind(0)
+
+    def after(self, tokens: list[int], lengths: list[int], state: Tensor) -> Tensor:
+        """The state after every row's tokens; each step runs the rows that have a token there, and no others."""
+        batch = torch.tensor(tokens, dtype=torch.int64).view(len(lengths), len(tokens) // len(lengths))
+        order = torch.argsort(torch.tensor(lengths), descending=True)
+        batch, state = batch.index_select(0, order), state.index_select(0, order)
+        for t in range(batch.size(1)):
+            count = 0
+            for length in lengths:
+                count += int(length > t)
+            if count == 0:
+                break
+            stepped = self.network.consume(batch[:count, t], state[:count])
+            state = torch.cat([stepped, state[count:]])
+        return state.index_select(0, torch.argsort(order))
 
     def few(self, log_probabilities: Tensor, members: Tensor) -> tuple[Tensor, Tensor]:
         """The best of `members [N]`."""

@@ -17,7 +17,7 @@ from app.generation import FinishReason
 from app.logprobs import TokenLogprob
 
 TOGETHER_SECONDS = 0.02
-"""Pieces that follow each other sooner are told together: nobody reads faster, and telling one costs as a token does."""
+"""Pieces that follow each other sooner are told together: nobody reads faster, and telling costs as much as a token."""
 
 Event = dict[str, Any]
 Written_contra = TypeVar("Written_contra", contravariant=True)
