@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.deploy.compose import Project, docker, health, project
+from benchmarks.deploy.compose import Project, docker, project
 from benchmarks.deploy.load import Load
 from benchmarks.deploy.monitoring import Prometheus, draw
 
@@ -56,7 +56,7 @@ def postgres(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def replicas(options: argparse.Namespace) -> dict[str, Any]:
-    """Three behind the proxy, keys needed: one killed, then all restarted in turn, under load; Prometheus looks on."""
+    """Three behind the proxy, keys needed: one killed, then all replaced in turn, under load; Prometheus looks on."""
     with tempfile.TemporaryDirectory() as folder:
         key = Path(folder) / "key"
         key.write_text(KEY)
@@ -83,11 +83,12 @@ def _replace_under_load(service: Project, prometheus: Prometheus, figure: Path |
         docker("start", killed)
         service.wait_until_healthy("app", REPLICAS)
         for replica in service.containers("app"):
-            docker("restart", replica)
-            while health(replica) != "healthy":
-                load.wait_for(1)
+            docker("stop", replica)
+            docker("rm", replica)
+            service.up("--no-deps", "--no-recreate", "--scale", f"app={REPLICAS}", "app")
+            service.wait_until_healthy("app", REPLICAS)
         load.wait_for(ANSWERS)
-    after["restarts"] = asdict(load.counts)
+    after["replacements"] = asdict(load.counts)
     prometheus.wait_for_replicas(REPLICAS)
     rules = prometheus.rules()
     series = draw(prometheus, time.monotonic() - started, figure or Path("/dev/null"))

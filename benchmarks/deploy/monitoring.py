@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.servers import ROOT
@@ -75,17 +76,26 @@ def draw(prometheus: Prometheus, seconds: float, destination: Path) -> dict[str,
     """Plots the last `seconds` of each panel; returns how many series each has."""
     shown = panels()
     figure = Figure(figsize=(14, 2.6 * len(shown) / 2), layout="constrained")
-    counts = {}
-    for axes, panel in zip(figure.subplots(len(shown) // 2, 2).flat, shown, strict=True):
-        axes.set_title(f"{panel.title} ({panel.unit})", fontsize=9, loc="left")
-        found = [(each, legend) for query, legend in panel.queries for each in prometheus.series(query, seconds)]
-        for each, legend in found:
-            times, values = zip(*((at, float(value)) for at, value in each["values"]), strict=True)
-            name = re.sub(r"{{(\w+)}}", lambda label, of=each["metric"]: of.get(label[1], ""), legend)
-            axes.plot([at - time.time() for at in times], values, label=name)
-        if found:
-            axes.legend(fontsize=7, loc="upper left")
-        axes.set_ylim(bottom=0)
-        counts[panel.title] = len(found)
+    places = figure.subplots(len(shown) // 2, 2).flat
+    counts = {panel.title: _plot(axes, panel, prometheus, seconds) for axes, panel in zip(places, shown, strict=True)}
     figure.savefig(destination, dpi=80, format="png")
     return counts
+
+
+def _plot(axes: Axes, panel: Panel, prometheus: Prometheus, seconds: float) -> int:
+    axes.set_title(f"{panel.title} ({panel.unit})", fontsize=9, loc="left")
+    count = 0
+    for query, legend in panel.queries:
+        for series in prometheus.series(query, seconds):
+            times, values = zip(*((at, float(value)) for at, value in series["values"]), strict=True)
+            axes.plot([at - time.time() for at in times], values, label=_named(legend, series["metric"]))
+            count += 1
+    if count:
+        axes.legend(fontsize=7, loc="upper left")
+    axes.set_ylim(bottom=0)
+    return count
+
+
+def _named(legend: str, labels: dict[str, str]) -> str:
+    """A legend as Grafana fills it in."""
+    return re.sub(r"{{(\w+)}}", lambda label: labels.get(label[1], ""), legend)

@@ -13,7 +13,7 @@ SETTINGS = {variable(field): field for field in Settings.model_fields}
 def assert_settings(variables: dict[str, str]) -> None:
     """Fails for a variable that the service would refuse to start with."""
     assert variables.keys() <= SETTINGS.keys()
-    Settings(**{SETTINGS[name].lower(): value for name, value in variables.items() if value})
+    Settings.model_validate({SETTINGS[name]: value for name, value in variables.items() if value})
 
 
 def assert_time_to_end(variables: dict[str, str], grace_seconds: float) -> None:
