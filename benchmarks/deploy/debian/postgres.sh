@@ -2,7 +2,8 @@
 set -eu
 if [ ! -d "$PGDATA" ]; then
     printf %s "$POSTGRES_PASSWORD" >/tmp/password
-    initdb --username="$POSTGRES_USER" --pwfile=/tmp/password --auth=scram-sha-256 --pgdata="$PGDATA.new" >/dev/null
+    initdb --encoding=UTF8 --locale=C.UTF-8 --username="$POSTGRES_USER" --pwfile=/tmp/password --auth=scram-sha-256 \
+        --pgdata="$PGDATA.new" >/dev/null
     rm /tmp/password
     echo "host all all all scram-sha-256" >>"$PGDATA.new/pg_hba.conf"
     echo "CREATE DATABASE \"$POSTGRES_USER\"" | postgres --single -D "$PGDATA.new" postgres >/dev/null
