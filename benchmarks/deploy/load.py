@@ -4,7 +4,6 @@ import itertools
 import json
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -33,7 +32,7 @@ class Counts:
     failed: int = 0
     wrong: int = 0
     slowest_seconds: float = 0.0
-    reasons: Counter[str] = field(default_factory=Counter)
+    reasons: dict[str, int] = field(default_factory=dict)
 
 
 class Load:
@@ -100,7 +99,7 @@ class Load:
                 setattr(self.counts, name, getattr(self.counts, name) + count)
             self.counts.slowest_seconds = max(self.counts.slowest_seconds, round(seconds, 2))
             if reason:
-                self.counts.reasons[reason] += 1
+                self.counts.reasons[reason] = self.counts.reasons.get(reason, 0) + 1
 
 
 def _ask(client: httpx.Client, path: str, body: dict[str, Any]) -> str:
