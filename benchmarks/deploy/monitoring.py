@@ -76,6 +76,7 @@ def draw(prometheus: Prometheus, seconds: float, destination: Path) -> dict[str,
     """Plots the last `seconds` of each panel; returns how many series each has."""
     shown = panels()
     figure = Figure(figsize=(14, 2.6 * len(shown) / 2), layout="constrained")
+    figure.supxlabel("seconds before now", fontsize=8)
     places = figure.subplots(len(shown) // 2, 2).flat
     counts = {panel.title: _plot(axes, panel, prometheus, seconds) for axes, panel in zip(places, shown, strict=True)}
     figure.savefig(destination, dpi=80, format="png")
