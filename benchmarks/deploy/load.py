@@ -110,9 +110,11 @@ def _ask(client: httpx.Client, path: str, body: dict[str, Any]) -> str:
 
 
 def essence(body: str) -> Any:
-    """What has to be the same whichever replica answers and whatever else it does: all but what its cache spared it."""
+    """What has to be the same whichever replica answers: all but what its cache spared it, and how a stream was cut."""
     if body.startswith("{"):
         answer = json.loads(body)
         answer.get("usage", {}).pop("cached_tokens", None)
         return answer
-    return body
+    lines = [line.removeprefix("data: ") for line in body.splitlines() if line]
+    events = [json.loads(line) for line in lines if line != "[DONE]"]
+    return "".join(event.get("text", "") for event in events), "error" in body, lines[-1]
