@@ -27,6 +27,7 @@ ENV PATH=/venv/bin:$PATH \
 USER review-lm
 VOLUME /var/lib/review-lm
 EXPOSE 8000
-HEALTHCHECK --interval=5s --timeout=3s --start-period=30s \
+# Patient: what asks is a Python that has to start, which on a machine with other work takes seconds.
+HEALTHCHECK --interval=5s --timeout=10s --start-period=30s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=2)"]
 CMD ["python", "-m", "app"]

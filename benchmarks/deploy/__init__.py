@@ -1,0 +1,1 @@
+"""What is deployed, on a real Docker engine: the profiles, and replicas that go away under load."""
