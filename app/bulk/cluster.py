@@ -4,6 +4,7 @@ What a part needs is on every machine under the same path: the input, the output
 anew that was lost, and gives its part to another.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -35,6 +36,7 @@ def run(job: Job, parts: Sequence[Part], workers: int | None, address: str) -> I
     except (ConnectionError, ValueError) as error:
         raise StartupError(f"There is no Ray cluster at {address} ({error}); `ray start --head` begins one.") from None
     try:
+        logging.getLogger("ray.data").setLevel(logging.ERROR)  # the command line tells how far it is
         ray.data.DataContext.get_current().enable_progress_bars = False
         rows = ray.data.from_items([asdict(part) for part in parts], override_num_blocks=len(parts))
         pool = ray.data.ActorPoolStrategy(min_size=1, max_size=min(workers or len(parts), len(parts)))

@@ -120,7 +120,7 @@ def read_part(
 
 def _read_table(part: Part, columns: list[str]) -> pyarrow.Table:
     with pyarrow.parquet.ParquetFile(part.path) as file:
-        groups, before, begin = [], 0, 0
+        groups, before, begin = list[int](), 0, 0
         for group in range(file.metadata.num_row_groups):
             rows = file.metadata.row_group(group).num_rows
             if before + rows > part.start and before < part.stop:

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
-from benchmarks.ray.nodes import two_nodes, workers
+from benchmarks.ray.nodes import Worker, two_nodes, workers
 from benchmarks.servers import ROOT
 
 WORDS = (
@@ -30,7 +30,9 @@ def bulk(texts: int) -> dict[str, Any]:
         _write_texts(folder / "texts.parquet", texts)
         alone = _timed(lambda: _start(folder, "alone", texts), lambda _: None)
         with two_nodes() as address:
-            cluster = _timed(lambda: _start(folder, "ray", texts, address), _kill_a_worker)
+            cluster = _timed(
+                lambda: _start(folder, "ray", texts, address), lambda run: _kill_a_worker(folder / "ray", run)
+            )
             process = _start(folder, "resumed", texts, address)
             there = _kill_in_the_middle(folder / "resumed", process)
             resumed = _timed(lambda: _start(folder, "resumed", texts, address), lambda _: None)
@@ -74,9 +76,12 @@ def _timed(
     return round(time.monotonic() - began, 1)
 
 
-def _kill_a_worker(process: "subprocess.Popen[bytes]") -> None:
-    while process.poll() is None and len(found := workers("RayWorker")) < 2:
+def _kill_a_worker(output: Path, process: "subprocess.Popen[bytes]") -> None:
+    """Kills one of two workers, on two nodes, when the first file is there."""
+    found: list[Worker] = []
+    while process.poll() is None and (len(found) < 2 or not any(output.glob("part-*.parquet"))):
         time.sleep(POLL_SECONDS)
+        found = workers("RayWorker")
     if process.poll() is not None:
         raise RuntimeError("the run was over before both nodes had a worker; give it more texts")
     assert len({worker.node for worker in found}) == 2, "both workers are on one node"

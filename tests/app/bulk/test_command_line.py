@@ -19,7 +19,7 @@ from app.bulk.__main__ import _parser, main
 from tests.app.random_artifact import SENTENCES
 from tests.app.support import ROOT, eventually
 
-PARTS, PART_ROWS = 300, 8
+PARTS, PART_ROWS = 150, 8
 
 
 @pytest.fixture
@@ -31,7 +31,8 @@ def texts(tmp_path: Path) -> Path:
 
 
 def begun(texts: Path, artifact: Path, output: Path) -> "subprocess.Popen[str]":
-    arguments = ["score", texts, "--output", output, "--model", artifact, "--part-rows", str(PART_ROWS), "--workers=1"]
+    files: list[str | Path] = ["score", texts, "--output", output, "--model", artifact]
+    arguments = [*files, "--part-rows", str(PART_ROWS), "--workers=1"]
     return subprocess.Popen([sys.executable, "-m", "app.bulk", *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
 
@@ -51,13 +52,13 @@ def test_a_killed_run_goes_on_with_the_parts_that_lack(texts: Path, tmp_path: Pa
     assert not psutil.wait_procs(workers, timeout=60)[1], "a process outlived the one that leads it"
     before = parts_in(output)
     assert 0 < len(before) < PARTS
-    (output / ".part-000299.parquet.of-the-killed").write_bytes(b"half")
+    (output / ".part-000149.parquet.of-the-killed").write_bytes(b"half")
 
     second = begun(texts, random_artifact, output)
     _, said = second.communicate(timeout=120)
     assert second.returncode == 0, said
-    assert f"going on: {len(before) * PART_ROWS:,} of 2,400 rows are there" in said
-    assert "2,400 rows in 300 files" in said
+    assert f"going on: {len(before) * PART_ROWS:,} of 1,200 rows are there" in said
+    assert "1,200 rows in 150 files" in said
     after = parts_in(output)
     assert len(after) == PARTS
     assert {name: after[name] for name in before} == before
