@@ -33,8 +33,7 @@ LINE_SECONDS = 5.0
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
-        with opened(options.output):
-            _run(options)
+        _run(options)
     except StartupError as error:
         return _fail(str(error))
     except OSError as error:
@@ -50,9 +49,9 @@ def _run(options: argparse.Namespace) -> None:
     job = _job(options)
     columns = dict.fromkeys([job.text_column, *filter(None, [job.stars_column]), *job.keep])
     parts = parts_of(files_of(options.inputs), list(columns), options.part_rows)
-    lacking = missing(job, parts, options.part_rows)
-    if lacking:
-        _tell_progress(_done(options, job, lacking), parts, lacking)
+    with opened(job.output):
+        if lacking := missing(job, parts, options.part_rows):
+            _tell_progress(_done(options, job, lacking), parts, lacking)
     rows = sum(part.stop - part.start for part in parts)
     print(f"{job.output} is whole: {rows:,} rows in {len(parts):,} files.", file=sys.stderr)
 

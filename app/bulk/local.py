@@ -30,7 +30,9 @@ def run(job: Job, parts: Sequence[Part], workers: int) -> Iterator[Done]:
             "and takes less memory with fewer --workers."
         ) from None
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        for process in multiprocessing.active_children():  # idle, or at a part that nobody waits for any more
+            process.terminate()
+        pool.shutdown(cancel_futures=True)
 
 
 def _begin(job: Job) -> None:

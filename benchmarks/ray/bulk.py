@@ -21,6 +21,7 @@ WORDS = (
 )
 PARTS = 40
 POLL_SECONDS = 0.05
+ENDING_SECONDS = 60
 
 
 def bulk(texts: int) -> dict[str, Any]:
@@ -94,7 +95,8 @@ def _kill_in_the_middle(output: Path, process: "subprocess.Popen[bytes]") -> int
         time.sleep(POLL_SECONDS)
     process.kill()
     process.wait()
-    while workers("RayWorker"):  # Ray ends them, as nobody waits for them any more
+    give_up = time.monotonic() + ENDING_SECONDS
+    while workers("RayWorker") and time.monotonic() < give_up:  # Ray ends them, as nobody waits for them any more
         time.sleep(POLL_SECONDS)
     return len(list(output.glob("part-*.parquet")))
 

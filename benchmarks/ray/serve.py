@@ -1,6 +1,7 @@
 """The service as deploy/ray/serve.yaml says, on two nodes: every route, and a replica that is killed under load."""
 
 import asyncio
+import contextlib
 import socket
 import subprocess
 import sys
@@ -126,7 +127,7 @@ async def _kill_under_load(url: str, replicas: list[Worker]) -> dict[str, Any]:
         asking = [asyncio.create_task(load.ask(client, expected)) for _ in range(CLIENTS)]
         await load.answered(AFTER)
         replicas[0].process.kill()
-        seconds = await _until_replaced(replicas)
+        seconds = await _until_replaced(client)
         await load.answered(load.count + AFTER)
         load.ended = True
         await asyncio.gather(*asking)
@@ -139,14 +140,16 @@ async def _kill_under_load(url: str, replicas: list[Worker]) -> dict[str, Any]:
     }
 
 
-async def _until_replaced(before: list[Worker]) -> float:
-    """Until there is another process, whose engine has answered its first requests: Ray titles it as waiting then."""
-    began, known = time.monotonic(), {worker.process.pid for worker in before}
-    while not {worker.process.pid for worker in await asyncio.to_thread(workers, REPLICA)} - known:
-        if time.monotonic() > began + STARTING_SECONDS:
-            raise RuntimeError("the replica was not replaced")
+async def _until_replaced(client: httpx.AsyncClient) -> float:
+    """Until a replica answers that has begun since; every replica is asked in its turn."""
+    began = time.monotonic()
+    while time.monotonic() < began + STARTING_SECONDS:
+        with contextlib.suppress(httpx.TransportError):
+            answer = await client.get("/health")
+            if answer.status_code == 200 and answer.json()["uptime_seconds"] < time.monotonic() - began:
+                return round(time.monotonic() - began, 1)
         await asyncio.sleep(0.1)
-    return round(time.monotonic() - began, 1)
+    raise RuntimeError("the replica was not replaced")
 
 
 class _Load:

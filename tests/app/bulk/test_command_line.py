@@ -73,17 +73,28 @@ def test_a_killed_run_goes_on_with_the_parts_that_lack(texts: Path, tmp_path: Pa
     )
 
 
-def test_a_run_whose_worker_is_killed_says_that_it_goes_on(texts: Path, tmp_path: Path, random_artifact: Path) -> None:
+@pytest.mark.parametrize(
+    ("victim", "signal_number", "advice"),
+    [
+        ("worker", signal.SIGKILL, "the same command goes on, and takes less memory with fewer --workers"),
+        ("leader", signal.SIGINT, "stopped; the same command goes on"),
+    ],
+)
+def test_a_run_that_ends_early_says_that_it_goes_on(
+    texts: Path, tmp_path: Path, random_artifact: Path, victim: str, signal_number: signal.Signals, advice: str
+) -> None:
     output = tmp_path / "scores"
     run = begun(texts, random_artifact, output)
     eventually(lambda: run.poll() is not None or parts_in(output))
-    for worker in psutil.Process(run.pid).children():
-        if "spawn_main" in " ".join(worker.cmdline()):
-            worker.send_signal(signal.SIGKILL)
+    leader = psutil.Process(run.pid)
+    workers = [each for each in leader.children() if "spawn_main" in " ".join(each.cmdline())]
+    for process in workers if victim == "worker" else [leader]:
+        process.send_signal(signal_number)
     _, said = run.communicate(timeout=60)
     assert run.returncode == 1
-    assert "the same command goes on" in said
+    assert advice in said
     assert "Traceback" not in said
+    assert not psutil.wait_procs(workers, timeout=60)[1]
 
 
 def _refusal(arguments: list[object]) -> str:
@@ -109,6 +120,7 @@ def test_what_cannot_be_is_refused_in_a_sentence(
     assert main(["score", str(texts), "--output", str(tmp_path / "out"), *arguments]) == 1
     said = capsys.readouterr().err
     assert re.fullmatch(f"error: .*{advice}.*\n", said), said
+    assert not (tmp_path / "out").exists()
 
 
 def test_settings_of_generation_are_checked_before_anything_runs(
