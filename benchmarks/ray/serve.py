@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -40,6 +41,8 @@ OWN = {"usage", "id", "created"}
 
 def serve() -> dict[str, Any]:
     """Compares the routes of two replicas with `python -m app`, then kills one of them under load."""
+    # One proxy, as both nodes have one address here; it would ask the replica beside it alone while that has room.
+    os.environ["RAY_SERVE_PROXY_PREFER_LOCAL_NODE_ROUTING"] = "0"
     with serving() as plain, two_nodes() as address, _deployed(address) as url:
         replicas = _both_replicas()
         equal = _equal_answers(plain.url, url)
@@ -59,7 +62,6 @@ def _deployed(address: str) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     config = yaml.safe_load((ROOT / "deploy" / "ray" / "serve.yaml").read_text())
-    # One proxy, as both nodes have one address here.
     config |= {
         "proxy_location": "HeadOnly",
         "http_options": config["http_options"] | {"host": "127.0.0.1", "port": port},
