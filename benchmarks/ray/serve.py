@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -114,12 +115,19 @@ def _equal_answers(plain: str, url: str) -> dict[str, bool]:
 
 
 def _told(url: str, body: dict[str, Any]) -> Any:
-    """Status, request id and answer; of a stream, its events."""
+    """Status, request id and answer; of a stream, its text and how it ended."""
     answer = httpx.post(url, json=body, headers={"X-Request-ID": "compared"}, timeout=60)
-    events = [line for line in answer.text.splitlines() if line.startswith("data: {")] if body.get("stream") else []
-    content = [httpx.Response(200, text=event[6:]).json() for event in events] or [answer.json()]
-    kept = [{name: value for name, value in part.items() if name not in OWN} for part in content]
-    return answer.status_code, answer.headers["x-request-id"], kept
+    if not body.get("stream"):
+        return answer.status_code, answer.headers["x-request-id"], _lasting(answer.json())
+    events = [json.loads(line.removeprefix("data: ")) for line in answer.text.splitlines() if "{" in line]
+    # How the text is cut into pieces depends on when they are sent.
+    told = [choice for event in events for choice in event.get("choices", [event])]
+    ends = [choice.get("finish_reason") for choice in told if choice.get("finish_reason")]
+    return answer.status_code, answer.headers["x-request-id"], "".join(choice.get("text", "") for choice in told), ends
+
+
+def _lasting(answer: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in answer.items() if name not in OWN}
 
 
 async def _kill_under_load(url: str, replicas: list[Worker]) -> dict[str, Any]:
