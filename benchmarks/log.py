@@ -1,6 +1,7 @@
 """Kills the service under load, again and again on one log: `python -m benchmarks.log --rounds 20`.
 
-Every answer that a client got in full is compared with the rows that the log has afterwards.
+Every answer that a client got in full is compared with the rows that the log has afterwards. With `--postgres 100000`,
+so many requests to two services while their PostgreSQL is cut off and started again.
 """
 
 import argparse
@@ -21,6 +22,8 @@ from typing import Any
 
 import httpx
 
+from benchmarks.postgres import running_postgres
+from benchmarks.restart import restarted
 from benchmarks.servers import Server, serving
 
 CLIENTS = 8
@@ -122,7 +125,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.log", description="Kills the service under load.")
     parser.add_argument("--rounds", type=int, default=20, help="of each mode (default 20)")
     parser.add_argument("--mode", choices=MODES, action="append", help="one mode alone; may be given several times")
+    parser.add_argument("--postgres", type=int, metavar="REQUESTS", help="two services, and PostgreSQL is restarted")
     options = parser.parse_args()
+    if options.postgres:
+        with running_postgres() as server:
+            print(json.dumps(asdict(restarted(server, options.postgres))), flush=True)
+        return 0
     with tempfile.TemporaryDirectory() as folder:
         for mode in options.mode or MODES:
             done = []

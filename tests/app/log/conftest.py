@@ -1,24 +1,20 @@
 """One PostgreSQL for all tests of the log, and an empty database of each kind."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from tests.app.log.postgres import Postgres, running_postgres
+from benchmarks.postgres import Postgres, running_postgres
+from tests.app.log.postgres import require_postgres
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    folder = Path(tempfile.mkdtemp(prefix="postgres-"))  # pytest's own folders are for its user alone
-    try:
-        with running_postgres(folder) as server:
-            yield server
-    finally:
-        shutil.rmtree(folder)
+    require_postgres()
+    with running_postgres() as server:
+        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

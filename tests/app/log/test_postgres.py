@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from app.errors import StartupError
-from tests.app.log.postgres import Postgres, rows_of, wait_for_rows
+from benchmarks.postgres import Postgres, rows_of
+from benchmarks.restart import restarted
+from tests.app.log.postgres import wait_for_rows
 from tests.app.log.support import entry, log_of
 from tests.app.support import eventually, running_server
 
@@ -125,6 +127,15 @@ def test_a_postgres_that_goes_away_and_comes_back_has_every_row_once(
     assert {status for request_id, status in answered if "without" in request_id} == {without}
     assert {status for request_id, status in answered if "without" not in request_id} == {200}
     assert sorted(rows_of(url, STATUSES)) == sorted(answered)
+
+
+def test_two_processes_lose_and_double_no_row_while_postgres_is_restarted(
+    postgres: Postgres, random_artifact: Path
+) -> None:
+    seen = restarted(postgres, requests=600, model_directory=str(random_artifact))
+    assert seen.answered == 600
+    assert seen.while_away > 0
+    assert (seen.missing, seen.doubled, seen.dropped, seen.strangers) == (0, 0, 0, 0)
 
 
 def test_a_postgres_that_is_not_there_is_refused_with_advice(postgres: Postgres) -> None:
