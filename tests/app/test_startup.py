@@ -44,6 +44,8 @@ CASES: dict[str, tuple[Callable[[Path, Path], dict[str, str]], str]] = {
     "keys of nobody": (lambda *_: {"REVIEW_LM_API_KEYS": ","}, "REVIEW_LM_API_KEYS"),
     "file of keys that is not there": (lambda *_: {"REVIEW_LM_API_KEYS_FILE": "nowhere"}, "nowhere cannot be read"),
     "unwritable log": (_unwritable_log, "set DATABASE_URL"),
+    "unwritable log, two workers": (lambda *of: {"REVIEW_LM_WORKERS": "2"} | _unwritable_log(*of), "set DATABASE_URL"),
+    "missing artifact, two workers": (lambda *of: {"REVIEW_LM_WORKERS": "2"} | _missing_artifact(*of), "There is no"),
     "port that is no number": (lambda *_: {"REVIEW_LM_PORT": "abc"}, "REVIEW_LM_PORT"),
     "misspelt setting": (lambda *_: {"REVIEW_LM_API_KEY": "a key"}, "did you mean REVIEW_LM_API_KEYS?"),
     "unknown value": (lambda *_: {"REVIEW_LM_LOG_BODIES": "some"}, "REVIEW_LM_LOG_BODIES"),
