@@ -21,6 +21,7 @@ from app.routes import completions, generate, models, next_word, operations, pag
 from app.serving import Serving
 from app.settings import Settings
 from app.telemetry import Telemetry
+from app.watched import watch
 
 DESCRIPTION = "A recurrent language model of reviews: next-word suggestions, sample reviews, perplexity."
 
@@ -39,6 +40,7 @@ def create_app(settings: Settings, artifact: Artifact | None = None, peers: Peer
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await serving.start()
+        watch(serving)
         if peers:
             await peers.listen(lambda: _tell(serving))
         yield

@@ -21,7 +21,6 @@ from app.scoring import encode, score
 from app.service import Service
 from app.settings import Settings
 from app.telemetry import Telemetry
-from app.watched import watch
 
 Requests = set[asyncio.Task[None]]
 
@@ -49,7 +48,6 @@ class Serving:
         self.log.start()
         self.service.engine.start()
         await _warm_up(self.service)
-        watch(self, self.telemetry)
         self.ready = True
 
     async def close(self) -> None:

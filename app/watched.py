@@ -1,24 +1,21 @@
 """What the parts of the service count themselves, for the telemetry to show."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from app.service import Service
-from app.telemetry import Telemetry, Watched
-
-if TYPE_CHECKING:
-    from app.serving import Serving
+from app.serving import Serving
+from app.telemetry import Watched
 
 
-def watch(serving: "Serving", telemetry: Telemetry) -> None:
-    """Has `telemetry` show it, of the model that answers and of those that finish what they began."""
+def watch(serving: Serving) -> None:
+    """Has the telemetry show it, of the model that answers and of those that finish what they began."""
     log = serving.log
 
     def total(of: Callable[[Service], float]) -> Callable[[], float]:
         return lambda: sum(map(of, serving.services))
 
     hits, misses = total(lambda of: of.model.states.hits), total(lambda of: of.model.states.misses)
-    telemetry.watch(
+    serving.telemetry.watch(
         Watched("ready", "1 while the model answers.", lambda: serving.answers, "least"),
         Watched("admitted_rows", "Rows of work that wait or run.", lambda: serving.rows),
         Watched(

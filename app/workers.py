@@ -29,6 +29,7 @@ from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 from app.artifact import Artifact
+from app.errors import StartupError
 from app.peers import READY, REFUSED, Peers
 from app.telemetry import forget_worker
 
@@ -36,6 +37,8 @@ SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, READY}
 PAUSE_SECONDS = 1.0
 """Between two starts of one worker, so that one that cannot start does not keep the machine busy."""
 LONGEST_SECONDS = 3600.0
+LONGEST_NAME = 90
+"""Of a folder of sockets, whose paths have 107 bytes at most."""
 
 Run = Callable[[], int]
 """Answers requests until the process is asked to end; returns its exit status."""
@@ -48,11 +51,12 @@ logger = logging.getLogger(__name__)
 
 class Workers:
     def __init__(self, count: int, load: Callable[[], Artifact], prepare: Prepare) -> None:
-        """Raises StartupError if there is no artifact to begin with."""
+        """Raises StartupError if there is no artifact to begin with, or no folder for what workers share."""
         self._count, self._load, self._prepare = count, load, prepare
         self._artifact: Artifact | None = load()
         self._started = time.monotonic()
         self._workers: dict[int, ForkProcess] = {}
+        self._folder = _shared_folder()
         self._begun: dict[int, float] = {}
         """When each was started last."""
         self._due: dict[int, float] = {0: 0.0}
@@ -65,7 +69,7 @@ class Workers:
     def run(self) -> int:
         """Returns the exit status of the service once all its workers have ended."""
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        with tempfile.TemporaryDirectory(prefix="review-lm-") as folder:
+        with self._folder as folder:
             while self._workers or self._due:
                 self._start_those_due(Path(folder))
                 self._take(signal.sigtimedwait(SIGNALS, self._seconds_until_due()), Path(folder))
@@ -141,6 +145,19 @@ class Workers:
         refused.unlink(missing_ok=True)
         for worker in self._workers.values():
             os.kill(worker.pid or 0, signal.SIGHUP)
+
+
+def _shared_folder() -> "tempfile.TemporaryDirectory[str]":
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="review-lm-")
+    except OSError as error:
+        raise StartupError(
+            f"Several workers need a folder ({error.strerror}); set TMPDIR to one to write in."
+        ) from None
+    if len(os.fsencode(folder.name)) > LONGEST_NAME:
+        folder.cleanup()
+        raise StartupError(f"{folder.name} has too long a name for sockets; set TMPDIR to a folder of a shorter one.")
+    return folder
 
 
 def _end_with(pipe: int) -> None:

@@ -27,9 +27,9 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
 
 
 @contextmanager
-def several(directory: Path, artifacts: Artifacts, **settings: str) -> Iterator[tuple[Server, Path]]:
+def several(directory: Path, artifact: Path, **settings: str) -> Iterator[tuple[Server, Path]]:
     """A service of two workers, all of them ready, and the folder in which they have theirs."""
-    given = {"WORKERS": "2", "MODEL_DIRECTORY": str(artifacts.link), "DEADLINE_SECONDS": "600"}
+    given = {"WORKERS": "2", "MODEL_DIRECTORY": str(artifact), "DEADLINE_SECONDS": "600"}
     given |= {"MAX_TOKENS": "1000000", "MAX_WAITING_TOKENS": "100000000", **settings}
     variables = {f"REVIEW_LM_{name}": value for name, value in given.items()}
     with (
@@ -42,20 +42,25 @@ def several(directory: Path, artifacts: Artifacts, **settings: str) -> Iterator[
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, artifacts: Artifacts) -> Iterator[Server]:
-    with several(tmp_path_factory.mktemp("several"), artifacts, LOG_DURABILITY="commit") as (running, _):
+    with several(tmp_path_factory.mktemp("several"), artifacts.link, LOG_DURABILITY="commit") as (running, _):
         yield running
+
+
+def get(server: Server, path: str) -> httpx.Response:
+    """On a connection of its own, which no worker can have taken with it."""
+    return httpx.get(f"{server.client.base_url}{path}", timeout=60)
 
 
 def both_answer(server: Server) -> None:
     def both() -> bool:
-        page = server.client.get("/health")
+        page = get(server, "/health")
         return page.status_code == 200 and page.json()["status"] == "ok"
 
     eventually(both)
 
 
 def workers(server: Server) -> dict[int, dict[str, Any]]:
-    return {worker["pid"]: worker for worker in server.health()["workers"]}
+    return {worker["pid"]: worker for worker in get(server, "/health").json()["workers"]}
 
 
 def rows_of(server: Server) -> Counter[str]:
@@ -64,14 +69,14 @@ def rows_of(server: Server) -> Counter[str]:
 
 
 def requests_counted(server: Server, route: str = "/score") -> float:
-    page = server.client.get("/metrics").text
-    families = {family.name: family for family in text_string_to_metric_families(page)}
-    samples = families["review_lm_requests"].samples
-    return sum(sample.value for sample in samples if sample.labels.get("route") == route)
+    page = get(server, "/metrics").text
+    samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
+    counts = [sample for sample in samples if sample.name == "review_lm_requests_total"]
+    return sum(sample.value for sample in counts if sample.labels["route"] == route)
 
 
 def test_health_and_metrics_speak_for_both(server: Server) -> None:
-    page = server.health()
+    page = get(server, "/health").json()
     assert len({worker["pid"] for worker in page["workers"]}) == 2
     assert {worker["pid"] for worker in page["workers"]} == {
         child.pid for child in psutil.Process(server.process.pid).children()
@@ -81,18 +86,20 @@ def test_health_and_metrics_speak_for_both(server: Server) -> None:
         eventually(lambda: all(worker["log"]["written"] > 5 for worker in workers(server).values()))
     asked = sum(path == "/score" for path, _, _ in asking.answers.values())
     assert requests_counted(server) == before + asked
-    assert server.health()["log"]["written"] == sum(worker["log"]["written"] for worker in workers(server).values())
+    assert get(server, "/health").json()["log"]["written"] == sum(
+        worker["log"]["written"] for worker in workers(server).values()
+    )
     assert (asking.broken, {status for _, status, _ in asking.answers.values()}) == ([], {200})
 
 
 def test_a_worker_that_is_killed_is_replaced_and_takes_nothing_with_it(server: Server) -> None:
     """But the requests that it was answering: every row of an answer is there, once, and what it counted stays."""
-    with server.client.stream("POST", "/generate", json=ENDLESSLY) as stream, httpx.Client() as other:
+    with server.client.stream("POST", "/generate", json=ENDLESSLY) as stream:
         lines = stream.iter_lines()
         next(lines)
-        page = other.get(f"{server.client.base_url}/health").json()
-        (busy,) = (worker["pid"] for worker in page["workers"] if worker["rows"])
-        (idle,) = (worker["pid"] for worker in page["workers"] if not worker["rows"])
+        there = workers(server).values()
+        (busy,) = (worker["pid"] for worker in there if worker["rows"])
+        (idle,) = (worker["pid"] for worker in there if not worker["rows"])
         counted = requests_counted(server)
         with clients(server, 6, "killed") as asking:
             eventually(lambda: len(asking.answers) > 30)
@@ -121,7 +128,7 @@ def test_both_take_another_model_and_refuse_a_damaged_one(server: Server, artifa
             eventually(lambda name=name: {worker["model"] for worker in workers(server).values()} == {name})
         artifacts.show("damaged")
         server.process.send_signal(signal.SIGHUP)
-        refused = eventually(lambda: server.health()["refused"])
+        refused = eventually(lambda: get(server, "/health").json()["refused"])
     assert "is damaged or was changed" in refused
     assert server.output.count("is refused") == 1
     assert (asking.broken, {status for _, status, _ in asking.answers.values()}) == ([], {200})
@@ -132,12 +139,12 @@ def test_both_take_another_model_and_refuse_a_damaged_one(server: Server, artifa
     assert {worker["model"] for worker in workers(server).values()} == {MODELS[1]}
     artifacts.show(MODELS[0])
     server.process.send_signal(signal.SIGHUP)
-    eventually(lambda: server.health()["refused"] is None)
+    eventually(lambda: get(server, "/health").json()["refused"] is None)
 
 
-def test_sigterm_drains_both_and_leaves_nothing_behind(tmp_path: Path, artifacts: Artifacts) -> None:
+def test_sigterm_drains_both_and_leaves_nothing_behind(tmp_path: Path, random_artifact: Path) -> None:
     asked = {**ENDLESS, "max_tokens": 3000, "seed": 1}
-    with several(tmp_path, artifacts, SHUTDOWN_SECONDS="120") as (server, folder):
+    with several(tmp_path, random_artifact, SHUTDOWN_SECONDS="120") as (server, folder):
         assert len(list(folder.glob("review-lm-*/*.socket"))) == 2
         alone = server.post("/generate", **asked)
         pids = list(workers(server))
@@ -155,16 +162,15 @@ def test_sigterm_drains_both_and_leaves_nothing_behind(tmp_path: Path, artifacts
         assert len(rows_of(server)) == 2
 
 
-def test_a_second_signal_ends_both_now(tmp_path: Path, artifacts: Artifacts) -> None:
-    with several(tmp_path, artifacts, SHUTDOWN_SECONDS="600", DRAIN_SECONDS="600") as (server, folder):
+def test_a_second_signal_ends_both_now(tmp_path: Path, random_artifact: Path) -> None:
+    with several(tmp_path, random_artifact, SHUTDOWN_SECONDS="600", DRAIN_SECONDS="600") as (server, folder):
         pids = list(workers(server))
         with server.client.stream("POST", "/generate", json=ENDLESSLY) as stream:
             next(stream.iter_lines())
             server.process.send_signal(signal.SIGTERM)
-            with httpx.Client(base_url=server.client.base_url) as other:
-                eventually(lambda: other.get("/readyz").status_code == 503)
-                page = other.get("/health")
-                assert (page.status_code, page.json()["status"]) == (503, "unavailable")
+            eventually(lambda: get(server, "/readyz").status_code == 503)
+            page = get(server, "/health")
+            assert (page.status_code, page.json()["status"]) == (503, "unavailable")
             assert server.process.poll() is None
             server.process.send_signal(signal.SIGINT)
             assert server.process.wait(60) == 128 + signal.SIGINT
@@ -172,8 +178,8 @@ def test_a_second_signal_ends_both_now(tmp_path: Path, artifacts: Artifacts) -> 
         assert list(folder.iterdir()) == []
 
 
-def test_workers_end_with_the_process_that_started_them(tmp_path: Path, artifacts: Artifacts) -> None:
-    with several(tmp_path, artifacts) as (server, folder):
+def test_workers_end_with_the_process_that_started_them(tmp_path: Path, random_artifact: Path) -> None:
+    with several(tmp_path, random_artifact) as (server, folder):
         pids = list(workers(server))
         server.process.kill()
         server.process.wait()
@@ -181,8 +187,8 @@ def test_workers_end_with_the_process_that_started_them(tmp_path: Path, artifact
         assert list(folder.iterdir()) == []
 
 
-def test_one_worker_is_one_process(tmp_path: Path, artifacts: Artifacts) -> None:
-    with running_server(tmp_path, REVIEW_LM_MODEL_DIRECTORY=str(artifacts.link)) as server:
-        eventually(lambda: server.health()["ready"])
+def test_one_worker_is_one_process(tmp_path: Path, random_artifact: Path) -> None:
+    with running_server(tmp_path, REVIEW_LM_MODEL_DIRECTORY=str(random_artifact)) as server:
+        eventually(lambda: get(server, "/health").json()["ready"])
         assert list(workers(server)) == [server.process.pid]
         assert psutil.Process(server.process.pid).children() == []
