@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from tests.app.random_artifact import write_random_artifact
-from tests.app.support import Server
+from tests.app.support import Server, eventually
 
 ASKED: dict[str, dict[str, Any]] = {
     "/score": {"texts": ["The soup was cold.", "We waited for an hour."]},
@@ -56,6 +56,11 @@ class Asking:
 
     answers: dict[str, tuple[str, int, Any]] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
+
+    def wait_for(self, answers: int) -> None:
+        """Waits for so many more."""
+        enough = len(self.answers) + answers
+        eventually(lambda: len(self.answers) >= enough)
 
 
 @contextmanager

@@ -46,9 +46,8 @@ def test_every_answer_under_load_is_of_the_model_that_it_names(swapped: Server, 
     expected[MODELS[0]] = answers_of(swapped)
     with clients(swapped, 4, "load") as asking:
         for name in (*MODELS[::-1], *MODELS[::-1]):
-            before = len(asking.answers)
             swap(swapped, artifacts, name)
-            eventually(lambda before=before: len(asking.answers) > before + 20)
+            asking.wait_for(20)
     assert asking.broken == []
     assert {status for _, status, _ in asking.answers.values()} == {200}
     for path, _, answer in asking.answers.values():

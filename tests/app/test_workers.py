@@ -7,6 +7,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,10 @@ def workers(server: Server) -> dict[int, dict[str, Any]]:
     return {worker["pid"]: worker for worker in get(server, "/health").json()["workers"]}
 
 
+def all_have(server: Server, model: str) -> bool:
+    return {worker["model"] for worker in workers(server).values()} == {model}
+
+
 def rows_of(server: Server) -> Counter[str]:
     with closing(sqlite3.connect(server.database)) as connection:
         return Counter(request_id for (request_id,) in connection.execute("SELECT request_id FROM requests"))
@@ -102,11 +107,10 @@ def test_a_worker_that_is_killed_is_replaced_and_takes_nothing_with_it(server: S
         (idle,) = (worker["pid"] for worker in there if not worker["rows"])
         counted = requests_counted(server)
         with clients(server, 6, "killed") as asking:
-            eventually(lambda: len(asking.answers) > 30)
+            asking.wait_for(30)
             psutil.Process(idle).kill()
             replaced = eventually(lambda: pids if len(pids := set(workers(server))) == 2 and idle not in pids else None)
-            after = len(asking.answers)
-            eventually(lambda: len(asking.answers) > after + 30)
+            asking.wait_for(30)
         assert busy in replaced
         assert "text" in json.loads(next(line for line in lines if line)[6:])
     assert len(asking.broken) <= 6  # one a client
@@ -125,7 +129,7 @@ def test_both_take_another_model_and_refuse_a_damaged_one(server: Server, artifa
         for name in (*MODELS[::-1], MODELS[1]):
             artifacts.show(name)
             server.process.send_signal(signal.SIGHUP)
-            eventually(lambda name=name: {worker["model"] for worker in workers(server).values()} == {name})
+            eventually(partial(all_have, server, name))
         artifacts.show("damaged")
         server.process.send_signal(signal.SIGHUP)
         refused = eventually(lambda: get(server, "/health").json()["refused"])
@@ -136,7 +140,7 @@ def test_both_take_another_model_and_refuse_a_damaged_one(server: Server, artifa
     killed = min(workers(server))
     psutil.Process(killed).kill()
     eventually(lambda: len(workers(server)) == 2 and killed not in workers(server))
-    assert {worker["model"] for worker in workers(server).values()} == {MODELS[1]}
+    assert all_have(server, MODELS[1])
     artifacts.show(MODELS[0])
     server.process.send_signal(signal.SIGHUP)
     eventually(lambda: get(server, "/health").json()["refused"] is None)
