@@ -28,6 +28,7 @@ from app.connection import (  # noqa: E402
 from app.console import set_up_console  # noqa: E402
 from app.errors import StartupError  # noqa: E402
 from app.keys import read_keys  # noqa: E402
+from app.log.request_log import RequestLog  # noqa: E402
 from app.main import create_app  # noqa: E402
 from app.memory import keep_freed_memory  # noqa: E402
 from app.peers import Peers  # noqa: E402
@@ -72,6 +73,7 @@ def _have_answered(settings: Settings) -> int:
         return functools.partial(_run, WorkersServer, settings, app, listener)
 
     read_keys(settings.api_keys, settings.api_keys_file)
+    RequestLog(settings).close()  # so that what is wrong with it is said once
     workers = Workers(settings.workers, functools.partial(load_artifact, settings), prepare)
     listener = _listen(settings)
     _settle()
