@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from app.calls import Timing
 
@@ -17,6 +18,9 @@ class Exchange:
 
     request_id: str
     path: str
+    service: Any
+    """The `Service` that answers it, to its end, and None from there on: a connection that is kept keeps this, too."""
+    model: str
     arrived: float = field(default_factory=time.monotonic)
     time: datetime = field(default_factory=lambda: datetime.now(UTC).replace(tzinfo=None))
     timing: Timing = field(default_factory=Timing)

@@ -8,6 +8,7 @@ import logging
 import random
 import re
 from collections.abc import Iterable
+from typing import Any, Protocol
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -44,11 +45,17 @@ SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 logger = logging.getLogger(__name__)
 
 
+class Answering(Protocol):
+    """Whoever has the `service` that answers at the moment, and its `name`."""
+
+    service: Any
+
+
 class ExchangeMiddleware:
     def __init__(
-        self, app: ASGIApp, settings: Settings, keys: Keys, log: RequestLog, telemetry: Telemetry, model: str
+        self, app: ASGIApp, settings: Settings, keys: Keys, log: RequestLog, telemetry: Telemetry, serving: Answering
     ) -> None:
-        self._app, self._settings, self._keys, self._log, self._model = app, settings, keys, log, model
+        self._app, self._settings, self._keys, self._log, self._serving = app, settings, keys, log, serving
         self._telemetry = telemetry
         self._bodies = RequestBodies(settings)
         self._keeps_bodies = settings.log_bodies != "none"
@@ -59,7 +66,8 @@ class ExchangeMiddleware:
             return
         # Searched as they are, and without a Headers object, which costs more than all lookups in it.
         headers = dict(reversed(scope["headers"]))  # of several with one name, the first counts
-        exchange = Exchange(_request_id(headers), scope["path"])
+        service = self._serving.service
+        exchange = Exchange(_request_id(headers), scope["path"], service, service.name)
         scope.setdefault("state", {})["exchange"] = exchange
         logged = _is_logged(exchange.path)
         try:
@@ -76,6 +84,7 @@ class ExchangeMiddleware:
                 if not exchange.recorded:
                     self._log.record(self._entry(exchange))
                 self._note(scope, exchange)
+            exchange.service = None
 
     async def _answer_when_committed(
         self, scope: Scope, receive: Receive, send: Send, headers: RequestHeaders, exchange: Exchange
@@ -163,7 +172,7 @@ class ExchangeMiddleware:
             queue_ms=round(exchange.timing.queue, 3),
             tokens_in=exchange.tokens_in,
             tokens_out=exchange.tokens_out,
-            model=self._model,
+            model=exchange.model,
             request_body=exchange.request_body if self._keeps_bodies else b"",
             response_body=exchange.response_body,
         )

@@ -1,5 +1,6 @@
 """The OpenAPI page, with the limits of this service where the schemas leave them to its settings."""
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
@@ -8,11 +9,13 @@ from app.openai_schemas import examples
 from app.settings import Settings
 
 
-def describe_limits(app: FastAPI, settings: Settings, model: str) -> None:
-    """Has the page say what is refused, so that nobody is sent away for what it allows; `model` is what is served."""
+def describe_limits(app: FastAPI, settings: Settings, served: Callable[[], str]) -> None:
+    """Has the page say what is refused, so that nobody is sent away for what it allows; `served` names the model."""
     generated = app.openapi
 
     def openapi() -> dict[str, Any]:
+        if (model := served()) != app.version:  # FastAPI keeps the page
+            app.version, app.openapi_schema = model, None
         page = generated()
         schemas = page["components"]["schemas"]
         next_word, generate, score, completion = (

@@ -1,19 +1,24 @@
-"""The server: uvicorn's, ended so that nothing that was admitted is lost.
+"""The server: uvicorn's, ended so that nothing that was admitted is lost, and given another model while it answers.
 
 SIGTERM or SIGINT    the service says at once that it is not ready, and goes on answering
 drain_seconds later  it takes no more connections, and closes those that wait for nothing
 grace_seconds more   what is under way is finished, or cut
 a second signal      ends the process now
+SIGHUP               the artifact is loaded anew, and answers if it is a good one (`app/serving.py`)
 """
 
 import asyncio
 import logging
 import os
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 import uvicorn
+
+from app.serving import Serving
 
 CLOSE = (b"connection", b"close")
 STEP_SECONDS = 0.05
@@ -22,18 +27,40 @@ logger = logging.getLogger(__name__)
 
 
 class DrainingServer(uvicorn.Server):
-    def __init__(
-        self, config: uvicorn.Config, not_ready: Callable[[], None], drain_seconds: float, grace_seconds: float
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, serving: Serving, drain_seconds: float, grace_seconds: float) -> None:
         super().__init__(config)
-        self._not_ready = not_ready
+        self._serving = serving
         self._drain_seconds, self._grace_seconds = drain_seconds, grace_seconds
+        self._swap_wanted = False
+        self._swap: asyncio.Task[None] | None = None
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Takes signals, those as well that were held back until now, as a new model must not be missed."""
+        with super().capture_signals():
+            signal.signal(signal.SIGHUP, self._want_swap)
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            yield
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit:
-            os._exit(128 + sig)  # as a shell counts a process that a signal ended
-        self._not_ready()
+            self._end_now(sig)
+            return
+        self._serving.stop_being_ready()
         self.should_exit = True
+
+    def _end_now(self, sig: int) -> None:
+        os._exit(128 + sig)  # as a shell counts a process that a signal ended
+
+    def _want_swap(self, sig: int, frame: FrameType | None) -> None:
+        self._swap_wanted = True
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._swap_wanted and not (self._swap and not self._swap.done()):
+            self._swap_wanted = False
+            self._swap = asyncio.create_task(self._serving.swap(lambda: set(self.server_state.tasks)))
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._drain()
@@ -63,3 +90,10 @@ class DrainingServer(uvicorn.Server):
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks, timeout=1)  # until their rows of the log are made
+
+
+class WorkersServer(DrainingServer):
+    """One of several: whoever started it, which is asked to end as well, says when it has to be now."""
+
+    def _end_now(self, sig: int) -> None:
+        pass

@@ -1,9 +1,8 @@
-"""The parts of a running service, and how routes reach them."""
+"""What answers a request: one model and its engine, and how routes reach them."""
 
 import asyncio
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
@@ -14,57 +13,24 @@ from app.engine import Engine
 from app.errors import FieldProblem, InvalidRequest
 from app.exchange import Exchange
 from app.language_model import LanguageModel
-from app.log.request_log import RequestLog
 from app.scoring import EncodedText, encode
 from app.settings import Settings
 from app.spelling import Spelling
-from app.telemetry import Telemetry
 
 LONG = 4000
 """Characters that take longer to encode than a turn of the engine takes."""
 
 
-@dataclass
+@dataclass(frozen=True, eq=False, slots=True)
 class Service:
+    """A request keeps the one it began with, whichever model is served meanwhile."""
+
+    name: str
     settings: Settings
     model: LanguageModel
     metrics: dict[str, Any] | None
     spelling: Spelling
     engine: Engine
-    log: RequestLog
-    telemetry: Telemetry
-    ready: bool = False
-    started: float = field(default_factory=time.monotonic)
-
-    def stop_being_ready(self) -> None:
-        """Tells load balancers to send no more; what comes all the same is answered."""
-        self.ready = False
-
-    def watch(self) -> None:
-        """Shows in the telemetry what the parts count themselves."""
-        engine, log, states = self.engine, self.log, self.model.states
-        self.telemetry.watch(
-            gauges={
-                "ready": ("1 while the model answers.", lambda: float(self.ready and engine.alive)),
-                "admitted_rows": ("Rows of work that wait or run.", lambda: engine.admitted_rows),
-                "admitted_tokens": ("Tokens of work that wait or run, as estimated.", lambda: engine.admitted_tokens),
-                "running_rows": ("Rows of the work that the engine has begun.", lambda: engine.running_rows),
-                "state_cache_bytes": ("Memory that states after texts seen before take.", lambda: states.bytes),
-                "log_waiting_rows": ("Rows of the request log that wait to be written.", lambda: log.waiting),
-                "log_waiting_bytes": ("Memory that those rows take.", lambda: log.waiting_bytes),
-                "log_failing": ("1 while the request log cannot be written.", lambda: float(log.error is not None)),
-            },
-            counters={
-                "state_cache_hits": ("Texts of which a beginning was kept.", lambda: states.hits),
-                "state_cache_misses": ("Texts of which nothing was kept.", lambda: states.misses),
-                "log_written_rows": ("Rows of the request log that were written.", lambda: log.written),
-                "log_dropped_rows": ("Rows of the request log that were lost.", lambda: log.dropped),
-                "log_deleted_rows": (
-                    "Rows of the request log that had become too old or too many.",
-                    lambda: log.deleted,
-                ),
-            },
-        )
 
     async def run(
         self,
@@ -111,7 +77,7 @@ Client = Request
 
 
 def service_of(client: Client) -> Service:
-    service: Service = client.app.state.service
+    service: Service = exchange_of(client).service
     return service
 
 

@@ -28,6 +28,9 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    workers: int = Field(
+        1, ge=1, le=256, description="processes that answer; limits, caches and queues are each one's own"
+    )
     model_directory: Path = Field(Path("model"), description="folder of the artifact")
     model_sha256: str | None = Field(
         None,

@@ -4,7 +4,7 @@ import itertools
 import unicodedata
 from bisect import bisect_left
 from collections import OrderedDict
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 
@@ -30,7 +30,8 @@ class Spelling:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
-        self.word = lru_cache(WORDS)(self._word)
+        # Of a function: a method would have this object hold itself, and stay when its model goes.
+        self.word = lru_cache(WORDS)(partial(_word, vocabulary))
         self.ends = vocabulary.ends_part
         self._kinds = [kind_of(token) for token in vocabulary.token_bytes]
         self._by_bytes = sorted((text, token) for token, text in enumerate(vocabulary.token_bytes) if text)
@@ -60,16 +61,6 @@ class Spelling:
             kinds = MARK_GOES_ON if mark else WORD_GOES_ON
         return self._set(kinds, typed[len(text) :])
 
-    def _word(self, tokens: tuple[int, ...]) -> tuple[str, str] | None:
-        try:
-            text = b"".join(self._vocabulary.token_bytes[token] for token in tokens).decode()
-        except UnicodeDecodeError:  # ends inside a character
-            return None
-        if len(self._vocabulary.pre_tokens(text)) > 1 or self._vocabulary.encode(text) != list(tokens):
-            return None
-        word = text.removeprefix(" ")
-        return word, kind_of(word.encode())
-
     def _set(self, kinds: frozenset[str], typed: bytes) -> TokenSet:
         if not typed:
             if kinds not in self._sets:
@@ -97,6 +88,17 @@ class Spelling:
         """Tokens whose bytes are a beginning of `typed` and shorter than it, and which others follow."""
         parts = (self._tokens_of.get(typed[:length], []) for length in range(1, len(typed)))
         return [token for part in parts for token in part if not self.ends[token]]
+
+
+def _word(vocabulary: Vocabulary, tokens: tuple[int, ...]) -> tuple[str, str] | None:
+    try:
+        text = b"".join(vocabulary.token_bytes[token] for token in tokens).decode()
+    except UnicodeDecodeError:  # ends inside a character
+        return None
+    if len(vocabulary.pre_tokens(text)) > 1 or vocabulary.encode(text) != list(tokens):
+        return None
+    word = text.removeprefix(" ")
+    return word, kind_of(word.encode())
 
 
 def kind_of(token: bytes) -> str:

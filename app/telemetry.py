@@ -2,27 +2,51 @@
 
 Durations are in seconds, as Prometheus wants them, in buckets that tell apart what a recurrent model does: from a fifth
 of a millisecond up.
+
+Of several worker processes each keeps its numbers in files of a folder that all share, so that any of them can show the
+sums: prometheus_client's multiprocess mode. The files have the worker's number, not its process id: one that takes the
+place of another goes on where that one ended.
 """
 
+import os
 from collections.abc import Callable, Iterable
-from typing import Literal, get_args
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 ROWS = (1, 2, 4, 8, 16, 32, 64)
 
 WorkEnd = Literal["finished", "failed", "cancelled", "expired", "refused"]
 
-Gauges = dict[str, tuple[str, Callable[[], float]]]
-"""Names, what they are, and what tells their value at this moment."""
+
+class Watched(NamedTuple):
+    """A value that a part keeps itself.
+
+    The workers' values are added up, or the `least` or the `most` of them counts; one that `rises` never falls.
+    """
+
+    name: str
+    about: str
+    value: Callable[[], float]
+    kind: Literal["sum", "least", "most", "rises"] = "sum"
 
 
 class Telemetry:
-    """Histograms and counters that the parts fill as they work; `page` shows them with the `watched` values."""
+    """Histograms and counters that the parts fill as they work; `page` shows them with the `watched` values.
 
-    def __init__(self) -> None:
+    With `folder`, they add up with those of the other workers; `worker` is the number of this one.
+    """
+
+    def __init__(self, folder: Path | None = None, worker: int = 0) -> None:
+        if folder:
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+            values.ValueClass = values.MultiProcessValue(lambda: worker)  # type: ignore[no-untyped-call]
+        self._folder = folder
+        self._shared: list[_Shared] = []
         self.registry = registry = CollectorRegistry()
         self.requests = Counter("review_lm_requests", "Requests answered.", ["route", "status"], registry=registry)
         self.request_seconds = Histogram(
@@ -58,24 +82,65 @@ class Telemetry:
         count.inc()
         histogram.observe(seconds)
 
-    def watch(self, gauges: Gauges, counters: Gauges) -> None:
-        """Shows values that a part keeps itself; `counters` only ever rise."""
-        self.registry.register(_Watched(gauges, counters))
+    def watch(self, *watched: Watched) -> None:
+        """Shows these values, too."""
+        if self._folder:
+            self._shared = [_Shared(each) for each in watched]
+            self.share()
+        else:
+            self.registry.register(_OwnValues(watched))
+
+    def share(self) -> None:
+        """Has the other workers see what the watched values are now."""
+        for each in self._shared:
+            each.share()
 
     def page(self) -> bytes:
         """All of it in Prometheus' text format."""
-        return generate_latest(self.registry)
+        if not self._folder:
+            return generate_latest(self.registry)
+        self.share()
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, str(self._folder))  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
 
 
-class _Watched:
-    def __init__(self, gauges: Gauges, counters: Gauges) -> None:
-        self._gauges, self._counters = gauges, counters
+def forget_worker(folder: Path, worker: int) -> None:
+    """Takes the present values of a worker that has ended out of the sums; what it counted stays."""
+    mark_process_dead(worker, str(folder))  # type: ignore[no-untyped-call]
+
+
+class _OwnValues:
+    def __init__(self, watched: Iterable[Watched]) -> None:
+        self._watched = watched
 
     def collect(self) -> Iterable[Metric]:
-        for name, (about, value) in self._gauges.items():
-            yield GaugeMetricFamily(f"review_lm_{name}", about, value())
-        for name, (about, value) in self._counters.items():
-            yield CounterMetricFamily(f"review_lm_{name}", about, value())
+        for each in self._watched:
+            family = CounterMetricFamily if each.kind == "rises" else GaugeMetricFamily
+            yield family(f"review_lm_{each.name}", each.about, each.value())
+
+
+MODES: dict[str, Literal["livesum", "livemin", "livemax"]] = {"sum": "livesum", "least": "livemin", "most": "livemax"}
+
+
+class _Shared:
+    """A watched value in the files."""
+
+    def __init__(self, watched: Watched) -> None:
+        self._watched, self._counted = watched, 0.0
+        name, about = f"review_lm_{watched.name}", watched.about
+        self._counter = Counter(name, about, registry=None) if watched.kind == "rises" else None
+        self._gauge = (
+            None if self._counter else Gauge(name, about, registry=None, multiprocess_mode=MODES[watched.kind])
+        )
+
+    def share(self) -> None:
+        value = float(self._watched.value())
+        if self._counter:
+            self._counter.inc(value - self._counted)
+            self._counted = value
+        elif self._gauge:
+            self._gauge.set(value)
 
 
 def _histogram(name: str, about: str, registry: CollectorRegistry) -> Histogram:

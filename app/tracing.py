@@ -5,7 +5,7 @@ OTEL_TRACES_SAMPLER and so on). Spans are sent by a thread of the SDK that no re
 """
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, OTELResourceDetector, Resource
+from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanKind, StatusCode
@@ -16,9 +16,9 @@ UNTRACED = frozenset({"/livez", "/readyz", "/health", "/metrics"})
 """Asked every few seconds by machines."""
 
 
-def tracer_provider(version: str) -> TracerProvider:
+def tracer_provider() -> TracerProvider:
     """Sets the SDK up as the variables say; its `shutdown` sends the last spans."""
-    about = Resource({SERVICE_NAME: "review-lm", SERVICE_VERSION: version}).merge(OTELResourceDetector().detect())
+    about = Resource({SERVICE_NAME: "review-lm"}).merge(OTELResourceDetector().detect())
     provider = TracerProvider(resource=about)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return provider
@@ -51,6 +51,7 @@ def _describe(span: Span, scope: Scope) -> None:
     if exchange := scope["state"].get("exchange"):
         span.set_attribute("http.response.status_code", exchange.status)
         span.set_attribute("review_lm.request_id", exchange.request_id)
+        span.set_attribute("review_lm.model", exchange.model)
         span.set_attribute("review_lm.queue_milliseconds", exchange.timing.queue)
         span.set_attribute("review_lm.model_milliseconds", exchange.timing.model)
         span.set_attribute("review_lm.tokens_in", exchange.tokens_in)

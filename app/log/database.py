@@ -45,7 +45,9 @@ class Database:
 
     def delete_before(self, oldest: datetime) -> int:
         """Deletes a piece of the rows that are older; returns how many."""
-        return self._delete(select(requests.c.id).where(requests.c.time < oldest).order_by(requests.c.id), PIECE_ROWS)
+        old = select(requests.c.id).where(requests.c.time < oldest).order_by(requests.c.id)
+        with self._transaction() as connection:
+            return _delete(connection, old, PIECE_ROWS)
 
     def delete_beyond(self, most: int) -> int:
         """Deletes a piece of the oldest rows if there are more than `most`; returns how many."""
@@ -54,13 +56,8 @@ class Database:
             if first is None or last - first < most:  # known without counting
                 return 0
             surplus = connection.execute(select(func.count()).select_from(requests)).scalar_one() - most
-        return self._delete(select(requests.c.id).order_by(requests.c.id), min(surplus, PIECE_ROWS))
-
-    def _delete(self, ids: Any, most: int) -> int:
-        if most <= 0:
-            return 0
-        with self._transaction() as connection:
-            return connection.execute(delete(requests).where(requests.c.id.in_(ids.limit(most)))).rowcount
+            # At once, as another process that counted the same rows would delete as many again.
+            return _delete(connection, select(requests.c.id).order_by(requests.c.id), min(surplus, PIECE_ROWS))
 
     def close(self) -> None:
         if self._engine:
@@ -114,6 +111,10 @@ class Database:
             engine.dispose()
             raise
         self._engine = engine
+
+
+def _delete(connection: Connection, ids: Any, most: int) -> int:
+    return connection.execute(delete(requests).where(requests.c.id.in_(ids.limit(max(0, most))))).rowcount
 
 
 def _try_to_write(connection: Connection) -> None:

@@ -1,6 +1,5 @@
 """What operators and orchestrators ask: GET /health, /livez, /readyz, /metrics and /model."""
 
-import time
 from typing import Any, Literal
 
 from fastapi import APIRouter
@@ -10,35 +9,15 @@ from pydantic import BaseModel, Field
 
 from app.documented_errors import documented
 from app.errors import EARLY_PROBLEMS, NotReady
-from app.service import Client, Service, service_of
+from app.health import Health, health_of, workers_of
+from app.service import Client, service_of
+from app.serving import Serving
 
 router = APIRouter(tags=["operations"])
 
 
 class Alive(BaseModel):
     status: Literal["ok"] = "ok"
-
-
-class LogHealth(BaseModel):
-    written: int = Field(description="rows written since the start")
-    waiting: int = Field(description="rows that wait to be written")
-    waiting_bytes: int = Field(description="memory that those rows take")
-    dropped: int = Field(
-        description="rows lost because there was no room for them, or no time to write them at the end"
-    )
-    deleted: int = Field(description="rows deleted since the start because they were too old or too many")
-    error: str | None = Field(None, description="why the last attempt to write failed; null while writing works")
-
-
-class Health(BaseModel):
-    status: Literal["ok", "degraded", "unavailable"] = Field(
-        description="`degraded`: answers are right, but the log is not written; `unavailable`: no answers (503)"
-    )
-    model: str
-    ready: bool
-    uptime_seconds: float
-    rows: int = Field(description="rows of work that wait or run")
-    log: LogHealth
 
 
 class ModelDescription(BaseModel):
@@ -58,8 +37,11 @@ async def livez() -> Alive:
 
 @router.get("/readyz", responses=documented(NotReady))
 async def readyz(client: Client) -> Alive:
-    """Tells that the model answers: 200 after its warm-up, 503 before it and once its thread has ended."""
-    if not _answers(service_of(client)):
+    """Tells that the model answers: 200 after its warm-up, 503 before it and once its thread has ended.
+
+    Of several workers each that takes requests has to.
+    """
+    if not all(worker.ready for worker in await workers_of(_serving_of(client))):
         raise NotReady("The model does not answer yet, or the service is stopping; the server's output tells more.")
     return Alive()
 
@@ -67,25 +49,9 @@ async def readyz(client: Client) -> Alive:
 @router.get("/health", response_model=Health, responses={503: {"model": Health, "description": "No answers."}})
 async def health(client: Client) -> Response:
     """One page on everything, for a person or a probe."""
-    service = service_of(client)
-    answers = _answers(service)
-    log = service.log
-    page = Health(
-        status=("degraded" if log.error else "ok") if answers else "unavailable",
-        model=service.model.name,
-        ready=answers,
-        uptime_seconds=round(time.monotonic() - service.started, 3),
-        rows=service.engine.admitted_rows,
-        log=LogHealth(
-            written=log.written,
-            waiting=log.waiting,
-            waiting_bytes=log.waiting_bytes,
-            dropped=log.dropped,
-            deleted=log.deleted,
-            error=log.error,
-        ),
-    )
-    return JSONResponse(page.model_dump(), 200 if answers else 503)
+    serving = _serving_of(client)
+    page = health_of(serving, await workers_of(serving))
+    return JSONResponse(page.model_dump(), 200 if page.ready else 503)
 
 
 @router.get("/model", responses=documented(*EARLY_PROBLEMS))
@@ -102,9 +68,12 @@ async def describe_model(client: Client) -> ModelDescription:
 
 @router.get("/metrics", response_class=Response, responses=documented(*EARLY_PROBLEMS))
 async def metrics(client: Client) -> Response:
-    """What Prometheus scrapes."""
-    return Response(service_of(client).telemetry.page(), media_type=CONTENT_TYPE_LATEST)
+    """What Prometheus scrapes: of several workers, what they come to together."""
+    serving = _serving_of(client)
+    await workers_of(serving)  # the others share their values when they are asked
+    return Response(serving.telemetry.page(), media_type=CONTENT_TYPE_LATEST)
 
 
-def _answers(service: Service) -> bool:
-    return service.ready and service.engine.alive
+def _serving_of(client: Client) -> Serving:
+    serving: Serving = client.app.state.serving
+    return serving

@@ -67,7 +67,7 @@ def _paths(routes: Any, before: str = "") -> Iterator[str]:
 
 def test_every_route_but_the_open_ones_asks_for_a_key(locked_server: Server, tmp_path: Path) -> None:
     app = create_app(Settings(model_directory=ARTIFACT, database_url=f"sqlite:///{tmp_path}/log.sqlite3"))
-    app.state.service.log.close()
+    app.state.serving.log.close()
     paths = {*_paths(app.routes), *app.openapi()["paths"]}
     assert {"/next-word", "/generate", "/score", "/model", "/metrics", "/docs", "/openapi.json"} <= paths
     assert {"/v1/completions", "/v1/models", "/v1/models/{model}"} <= paths

@@ -34,6 +34,12 @@ def _unwritable_log(tmp_path: Path, artifact: Path) -> dict[str, str]:
     return {"REVIEW_LM_MODEL_DIRECTORY": str(artifact), "DATABASE_URL": database}
 
 
+def _long_name(tmp_path: Path, artifact: Path) -> dict[str, str]:
+    folder = tmp_path / (90 * "x")
+    folder.mkdir()
+    return {"REVIEW_LM_WORKERS": "2", "REVIEW_LM_MODEL_DIRECTORY": str(artifact), "TMPDIR": str(folder)}
+
+
 Attempts = dict[str, tuple[Path, "subprocess.Popen[bytes]"]]
 CASES: dict[str, tuple[Callable[[Path, Path], dict[str, str]], str]] = {
     "missing artifact": (_missing_artifact, "There is no"),
@@ -44,6 +50,9 @@ CASES: dict[str, tuple[Callable[[Path, Path], dict[str, str]], str]] = {
     "keys of nobody": (lambda *_: {"REVIEW_LM_API_KEYS": ","}, "REVIEW_LM_API_KEYS"),
     "file of keys that is not there": (lambda *_: {"REVIEW_LM_API_KEYS_FILE": "nowhere"}, "nowhere cannot be read"),
     "unwritable log": (_unwritable_log, "set DATABASE_URL"),
+    "unwritable log, two workers": (lambda *of: {"REVIEW_LM_WORKERS": "2"} | _unwritable_log(*of), "set DATABASE_URL"),
+    "long name of a folder, two workers": (_long_name, "set TMPDIR"),
+    "missing artifact, two workers": (lambda *of: {"REVIEW_LM_WORKERS": "2"} | _missing_artifact(*of), "There is no"),
     "port that is no number": (lambda *_: {"REVIEW_LM_PORT": "abc"}, "REVIEW_LM_PORT"),
     "misspelt setting": (lambda *_: {"REVIEW_LM_API_KEY": "a key"}, "did you mean REVIEW_LM_API_KEYS?"),
     "unknown value": (lambda *_: {"REVIEW_LM_LOG_BODIES": "some"}, "REVIEW_LM_LOG_BODIES"),
