@@ -1,9 +1,13 @@
-"""Spots gibberish and spam among reviews by bits per character: too many is no review, too few is a repetition."""
+"""Spots gibberish and spam among reviews by bits per character, and names the token that was least expected."""
+
+import json
+from itertools import islice
+from pathlib import Path
 
 from service import Service, parser
 
-MOST, LEAST = 2.1, 0.6
-"""Bits per character of what may pass; sentences of real reviews have about 1.3."""
+MOST = 2.1
+"""Bits per character of what may pass; reviews have about 1.3 on average."""
 TEXTS = {
     "review": [
         "Great little place for breakfast. The pancakes were fluffy and the coffee kept coming.",
@@ -28,18 +32,29 @@ TEXTS = {
 }
 
 
+def odd(bits_per_character: float) -> bool:
+    return bits_per_character > MOST
+
+
 def main() -> None:
-    service = Service(parser(__doc__).parse_args())
+    arguments = parser(__doc__)
+    arguments.add_argument("--reviews", type=Path, help='file of real ones, a JSON object with a "text" a line')
+    given = arguments.parse_args()
+    service = Service(given)
+    if given.reviews:
+        with given.reviews.open() as lines:
+            scores = service.scores([json.loads(line)["text"] for line in islice(lines, 400)])
+        print(f"odd: {sum(odd(score['bits_per_character']) for score in scores)} of {len(scores)} reviews")
+        return
     found = {True: 0, False: 0}
     for kind, texts in TEXTS.items():
         for text, score in zip(texts, service.scores(texts, tokens=True), strict=True):
-            bits = score["bits_per_character"]
-            odd = not LEAST < bits < MOST
-            found[kind == "review"] += odd
+            found[kind == "review"] += odd(bits := score["bits_per_character"])
             strange = min(score["token_scores"], key=lambda token: token["log_probability"])["text"].strip()
-            print(f"{'ODD' if odd else 'ok ':3} {bits:5.2f}  {kind:11} {text[:60]!r:64} least expected: {strange!r}")
+            shown = text if len(text) <= 50 else f"{text[:49]}…"
+            print(f"{'odd' if odd(bits) else '':4}{bits:.2f}  {kind:12} {shown:50}  {strange}".rstrip())
     others = sum(map(len, TEXTS.values())) - len(TEXTS["review"])
-    print(f"found odd: {found[False]} of {others} that are no reviews, {found[True]} of {len(TEXTS['review'])} reviews")
+    print(f"odd: {found[False]} of {others} that are no reviews, {found[True]} of {len(TEXTS['review'])} reviews")
 
 
 if __name__ == "__main__":

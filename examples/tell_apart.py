@@ -78,12 +78,11 @@ def genres(service: Service) -> None:
 
 def authors(service: Service) -> None:
     samples = {author: texts[0] for author, texts in AUTHORS.items()}
+    alone = service.log_probabilities(list(samples.values()))
     right = 0
     for author, (_, *texts) in AUTHORS.items():
         for text in texts:
-            # That of the sample alone is the same for every text, and is taken away.
             joined = service.log_probabilities([f"{sample}\n\n{text}" for sample in samples.values()])
-            alone = service.log_probabilities(list(samples.values()))
             gains = {name: a - b for name, a, b in zip(samples, joined, alone, strict=True)}
             guess = max(gains, key=gains.__getitem__)
             right += guess == author
