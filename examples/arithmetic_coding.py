@@ -1,7 +1,8 @@
 """Arithmetic coding in 32-bit integers (Witten, Neal & Cleary 1987, "Arithmetic coding for data compression").
 
-A message is a number in [0, 1): each symbol narrows the interval `[low, high]` to its share of it, and leading bits that
-both ends agree on are written. A symbol whose share is `end - start` of `total` costs log2(total / (end - start)) bits.
+A message is a number in [0, 1): each symbol narrows the interval `[low, high]` to its share of it, and the first bits
+are written as soon as both ends agree on them. A share of `end - start` in `total` costs log2(total / (end - start))
+bits.
 """
 
 BITS = 32

@@ -1,8 +1,8 @@
 """Packs text without loss by the model's probabilities, and unpacks it again.
 
-A token of probability p costs -log2 p bits (Shannon 1948): bits per character are the model's cross entropy, in bytes on
-disk. Encoder and decoder need the probabilities of all tokens to the last bit, which is more than the HTTP routes tell,
-so this one example loads the artifact as the service does.
+A token of probability p costs -log2 p bits (Shannon 1948): bits per character are the model's cross entropy, in bytes
+on disk. Encoder and decoder need the probabilities of all tokens to the last bit, which is more than the HTTP routes
+tell, so this one example loads the artifact as the service does.
 """
 
 import zlib

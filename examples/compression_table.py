@@ -22,15 +22,17 @@ OTHERS: dict[str, Callable[[bytes], bytes]] = {
 }
 SAMPLES = {
     "a review": (
-        "We came here for my sister's birthday on a Friday night and were seated right away, even though the place was "
-        "packed. The calamari was light and crispy, my steak was cooked exactly the way I asked, and the garlic mashed "
-        "potatoes were to die for. Our server checked on us often without being pushy and even brought out a candle for "
-        "the dessert. The only downside was the parking lot, which is tiny. We will definitely be back!"
+        "We came here for my sister's birthday on a Friday night and were seated right away, even though the "
+        "place was packed. The calamari was light and crispy, my steak was cooked exactly the way I asked, and "
+        "the garlic mashed potatoes were to die for. Our server checked on us often without being pushy and even "
+        "brought out a candle for the dessert. The only downside was the parking lot, which is tiny. We will "
+        "definitely be back!"
     ),
     "a news item": (
-        "The city council voted on Monday to delay the reconstruction of the harbour bridge until next autumn. Engineers "
-        "had warned that the northern piers were settling faster than predicted, and the lowest bid exceeded the budget "
-        "by eleven million. Ferries will replace the tram line from March, a spokeswoman for the port authority said."
+        "The city council voted on Monday to delay the reconstruction of the harbour bridge until next autumn. "
+        "Engineers had warned that the northern piers were settling faster than predicted, and the lowest bid "
+        "exceeded the budget by eleven million. Ferries will replace the tram line from March, a spokeswoman for "
+        "the port authority said."
     ),
     "a line of emoji": "🍕🍕🍕 → 😋 … ¡perfecto! 🎉",
 }

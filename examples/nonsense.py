@@ -17,7 +17,11 @@ TEXTS = {
         "ok so the wings r good but its super loud n u cant hear ur friends at all",
         "Dr. Okonkwo-Lindqvist re-cemented my crown in Schenectady.",
     ],
-    "keyboard": ["asdf jkl; qwer uiop zxcv bnm asdf", "fffgh ghhhjk trtrt kjkjk lolpo wqwq", "hjkahsd kjashdk ajshd kajshd"],
+    "keyboard": [
+        "asdf jkl; qwer uiop zxcv bnm asdf",
+        "fffgh ghhhjk trtrt kjkjk lolpo wqwq",
+        "hjkahsd kjashdk ajshd kajshd",
+    ],
     "shuffled": [
         "coffee the kept pancakes and were place coming. fluffy for breakfast. Great the little",
         "not ready the but in they Checked and free. us suite upgraded late room a was for to",
@@ -27,8 +31,13 @@ TEXTS = {
         "Earn $5000/week from home!!! No skills needed, WhatsApp +1 555 0100, crypto bonus 200%",
         "Buy followers, likes and SEO backlinks at the lowest price, visit our profile link.",
     ],
-    "repeated": ["Good good good good good good good good good good good good good good good.", "Very nice place. " * 8],
-    "fake praise": ["Amazing service and great food! Highly recommend this place to everyone! Will definitely be back!"],
+    "repeated": [
+        "Good good good good good good good good good good good good good good good.",
+        "Very nice place. " * 8,
+    ],
+    "fake praise": [
+        "Amazing service and great food! Highly recommend this place to everyone! Will definitely be back!"
+    ],
 }
 
 

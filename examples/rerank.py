@@ -89,7 +89,7 @@ def main() -> None:
             best = max(scores, key=lambda text: scores[text] + given.weight * prior[text])
             before, after = before + (first == right), after + (best == right)
             print(f"{first}\n  {'→' if best == right else '✗'} {best}")
-        print(f"first is right: {before} of {len(lists)} by the {task} alone, {after} with the model\n")
+        print(f"first is right: {before} of {len(lists)} by the {task} alone, {after} with the model")
 
 
 if __name__ == "__main__":

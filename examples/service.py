@@ -20,7 +20,7 @@ class Service:
 
     def __init__(self, arguments: Namespace) -> None:
         headers = {"Authorization": f"Bearer {arguments.key}"} if arguments.key else {}
-        self._client = httpx.Client(base_url=arguments.url, headers=headers, timeout=60)
+        self.client = httpx.Client(base_url=arguments.url, headers=headers, timeout=60)
         self._texts = int(self._answer("GET", "/model")["limits"]["max_texts"])
 
     def post(self, path: str, **body: Any) -> Any:
@@ -37,10 +37,12 @@ class Service:
 
     def _answer(self, method: str, path: str, **content: Any) -> Any:
         try:
-            response = self._client.request(method, path, **content)
+            response = self.client.request(method, path, **content)
             if response.is_success:
                 return response.json()
             problem = response.json()["detail"]
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError) as error:
-            raise SystemExit(f"{self._client.base_url} is no such service ({error}); start it by `make serve`.") from None
+            raise SystemExit(
+                f"{self.client.base_url} is no such service ({error}); start it by `make serve`."
+            ) from None
         raise SystemExit(f"{path} answers {response.status_code}: {problem}")

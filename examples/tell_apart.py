@@ -49,25 +49,29 @@ AUTHORS = {
         "got the tacos again n they were cold lol",
     ],
     "who dines": [
-        "The room is handsome, and the cooking follows suit: scallops precisely cooked, a sauce that lacked conviction.",
+        "The room is handsome, and the cooking follows suit: scallops well judged, a sauce that lacked conviction.",
         "The wine list, though brief, is assembled with evident care.",
         "The lamb was faultless; the pudding, alas, was merely competent.",
         "Service is discreet, if a trifle slow between courses.",
     ],
 }
 RATED = {
-    1: ["They lost my luggage and then hung up on me.", "Never again. The room had bugs and nobody answered the phone."],
+    1: [
+        "They lost my luggage and then hung up on me.",
+        "Never again. The room had bugs and nobody answered the phone.",
+    ],
     2: ["The pasta was bland and they forgot our drinks.", "I wanted to like this place but the soup was cold twice."],
-    3: ["It was okay, nothing special, but the price is fair.", "Decent coffee, average pastries, and the wifi was slow."],
+    3: [
+        "It was okay, nothing special, but the price is fair.",
+        "Decent coffee, average pastries, and the wifi was slow.",
+    ],
     4: ["Good burgers and quick service, though it gets loud.", "Solid sushi at a decent price, a bit of a wait."],
     5: ["Best haircut I have had in years, thank you Maria!", "Every dish was perfect and the staff was like family."],
 }
 
 
 def genres(service: Service) -> None:
-    perplexities = {
-        genre: [score["perplexity"] for score in service.scores(texts)] for genre, texts in GENRES.items()
-    }
+    perplexities = {genre: [score["perplexity"] for score in service.scores(texts)] for genre, texts in GENRES.items()}
     for genre, values in perplexities.items():
         print(f"{genre:7} perplexity per word: {', '.join(f'{value:.0f}' for value in sorted(values))}")
     for one, other in (("review", "recipe"), ("review", "news"), ("review", "law"), ("law", "news")):

@@ -83,10 +83,10 @@ def write(service: Service, in_first: Choose) -> tuple[str, int]:
 
 def asked(first: list[Option], second: list[Option]) -> bool:
     """Asks whoever sits at the keyboard; shows where each list begins and ends, and what is most probable in it."""
-    for key, choices in enumerate((first, second), 1):
+    for number, choices in enumerate((first, second), 1):
         likely = sorted(choices, key=lambda option: -option.weight)[:5]
         ends = f"{choices[0].label} – {choices[-1].label}" if len(choices) > 1 else choices[0].label
-        print(f"{key}  {ends:30} {'   '.join(option.label for option in likely)}")
+        print(f"{number}  {ends:30} {'   '.join(option.label for option in likely)}")
     while (key := input("> ").strip()) not in {"1", "2"}:
         print("Press 1 or 2, and enter.")
     if len(chosen := first if key == "1" else second) == 1:

@@ -13,7 +13,6 @@ SENTENCES = [
     "We had to wait almost an hour for our food.",
     "My wife ordered the salmon and I had the steak.",
     "The room was clean but the walls were paper thin.",
-    "He told me that my car would be ready by noon.",
 ]
 
 
@@ -43,7 +42,7 @@ def left(words: list[str], text: str) -> list[str]:
 
 def main() -> None:
     arguments = parser(__doc__)
-    arguments.add_argument("--width", type=int, default=8, help="beginnings that are kept")
+    arguments.add_argument("--width", type=int, default=16, help="beginnings that are kept")
     arguments.add_argument("words", nargs="*", help="to put into order, instead of those of the examples")
     given = arguments.parse_args()
     service = Service(given)

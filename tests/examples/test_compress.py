@@ -2,8 +2,6 @@
 
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import compress as packing
@@ -79,21 +77,20 @@ def test_what_is_damaged_or_another_models_is_refused(model: LanguageModel, tmp_
         packing.decompress(load_language_model(tmp_path), data)
 
 
-def _run(*command: str | Path) -> "subprocess.CompletedProcess[str]":
-    program = [sys.executable, ROOT / "examples" / "compress.py", *command]
-    return subprocess.run(
-        program, env={"PYTHONPATH": str(ROOT), "PATH": ""}, capture_output=True, text=True, check=False
-    )
+def test_files_are_packed_and_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*command: str) -> None:
+        monkeypatch.setattr("sys.argv", ["compress.py", command[0], *(str(tmp_path / name) for name in command[1:])])
+        packing.main()
 
-
-def test_files_are_packed_and_unpacked(tmp_path: Path) -> None:
     (tmp_path / "text").write_bytes("Crème brûlée 🍮\r\nwas ok.\n".encode())
-    assert _run("pack", tmp_path / "text", tmp_path / "packed").returncode == 0
-    assert _run("unpack", tmp_path / "packed", tmp_path / "again").returncode == 0
+    run("pack", "text", "packed")
+    run("unpack", "packed", "again")
     assert (tmp_path / "again").read_bytes() == (tmp_path / "text").read_bytes()
     (tmp_path / "latin").write_bytes("crème".encode("latin-1"))
-    refused = _run("pack", tmp_path / "latin", tmp_path / "nothing")
-    assert (refused.returncode, "is not UTF-8" in refused.stderr) == (1, True)
+    with pytest.raises(SystemExit, match="is not UTF-8"):
+        run("pack", "latin", "nothing")
+    with pytest.raises(SystemExit, match="No such file"):
+        run("pack", "missing", "nothing")
     assert not (tmp_path / "nothing").exists()
 
 
