@@ -130,7 +130,11 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--write", metavar="TEXT", help="have a made-up user write it")
     given = arguments.parse_args()
-    text, presses = write(Service(given), Copyist(given.write) if given.write is not None else asked)
+    in_first = asked if given.write is None else Copyist(given.write)
+    try:
+        text, presses = write(Service(given), in_first)
+    except (EOFError, KeyboardInterrupt):
+        raise SystemExit("\nEnded before (finish) was chosen.") from None
     print(f"{text}\n{presses} presses for {len(text)} characters, {presses / max(len(text), 1):.2f} for each")
 
 

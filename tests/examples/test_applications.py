@@ -96,6 +96,11 @@ def test_two_keys_are_enough_to_write(server: Server) -> None:
     assert told.stdout.splitlines()[-2] == text
 
 
+def test_keys_that_end_before_the_text_does_end_it_in_a_sentence(server: Server) -> None:
+    run = _run("examples/two_keys.py", *_at(server), given="1\n")
+    assert (run.returncode, run.stderr) == (1, "\nEnded before (finish) was chosen.\n")
+
+
 def test_what_was_chosen_can_be_taken_back(server: Server) -> None:
     service = Service(parser("").parse_args(_at(server)))
     wanted, slips = Copyist("Zebras."), ["q…", "(take back)", "Z…", "Zz…", "(take back)"]

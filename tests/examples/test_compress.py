@@ -99,5 +99,5 @@ def test_the_table_on_reviews_is_of_the_model_that_is_shipped() -> None:
     (row,) = [line for line in page.splitlines() if line.startswith("| this model, each review alone |")]
     shown = float(row.split("|")[3])
     measured = json.loads((ARTIFACT / "metrics.json").read_text())["quality"]["test"]["int8"]["bits_per_character"]
-    # The checksum and the last byte of each review add to what was measured; 100 reviews are not all 4,000.
+    # The checksum and the last byte of each review add to what was measured; 400 reviews are not all 4,000.
     assert measured < shown < measured * 1.1
