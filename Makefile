@@ -15,7 +15,7 @@ test: $(BIN)/.dev ## run every test
 lint: $(BIN)/.dev ## check format, style, safety and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/bandit --configfile pyproject.toml --quiet --recursive app training benchmarks
+	$(BIN)/bandit --configfile pyproject.toml --quiet --recursive app training benchmarks examples
 	$(BIN)/mypy
 
 fuzz: $(BIN)/.dev ## make up thousands of calls from the OpenAPI page (CALLS=5000)

@@ -52,7 +52,7 @@ class ReviewLM:
 
     def check_health(self) -> None:
         """Has Ray replace a replica whose engine has ended."""
-        if not self.app.state.service.engine.alive:
+        if not self.app.state.serving.service.engine.alive:
             raise RuntimeError("the engine has ended")
 
 
