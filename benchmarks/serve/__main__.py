@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks.serve next-words|long-text|streams|fairness|bits|overload|vanishing|page`."""
+"""The command line: `python -m benchmarks.serve next-words|long-text|streams|fairness|bits|overload|vanishing|workers|page`."""
 
 import sys
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 from pydantic_settings import CliSubCommand, SettingsConfigDict
 
-from benchmarks.serve import bits, fairness, next_words, overload, results, streams, vanishing
+from benchmarks.serve import bits, fairness, next_words, overload, results, streams, vanishing, workers
 from training.command_line import CommandLineProgram, run_program
 
 
@@ -74,6 +74,16 @@ class Vanishing(Benchmark):
         self.keep("vanishing", vanishing.vanishing)
 
 
+class Workers(Benchmark):
+    """Several worker processes beside one."""
+
+    count: int = Field(2, ge=2, description="workers beside one")
+    seconds: float = Field(6.0, ge=1, description="of each measurement of a round")
+
+    def cli_cmd(self) -> None:
+        self.keep("workers", lambda: workers.workers(self.count, self.seconds))
+
+
 class Page(ResultsFolder):
     """Show all results that are there, in Markdown."""
 
@@ -93,6 +103,7 @@ class CommandLine(CommandLineProgram):
     bits: CliSubCommand[Bits] = Field(description="equal bits whatever else runs")
     overload: CliSubCommand[Overload] = Field(description="four times the requests that can be answered")
     vanishing: CliSubCommand[Vanishing] = Field(description="clients that vanish in the middle of a stream")
+    workers: CliSubCommand[Workers] = Field(description="several worker processes beside one")
     page: CliSubCommand[Page] = Field(description="the results so far as one page")
 
 

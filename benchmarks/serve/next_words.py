@@ -46,7 +46,7 @@ def throughput(seconds: float) -> dict[str, Any]:
         for server, requests in loads.values():
             # The last requests are the warm-up, so that what is measured is not known already.
             run_wrk(f"{server.url}/next-word", requests[-2000:], TYPISTS, WARM_UP_SECONDS)
-        rounds = [{name: _measured(*load, number, seconds) for name, load in loads.items()} for number in range(ROUNDS)]
+        rounds = [{name: measured(*load, number, seconds) for name, load in loads.items()} for number in range(ROUNDS)]
     rates = {name: [each[name]["requests_per_second"] for each in rounds] for name in loads}
     return {
         **{name: _medians([each[name] for each in rounds]) for name in loads},
@@ -55,7 +55,8 @@ def throughput(seconds: float) -> dict[str, Any]:
     }
 
 
-def _measured(server: Server, requests: list[dict[str, Any]], number: int, seconds: float) -> dict[str, float]:
+def measured(server: Server, requests: list[dict[str, Any]], number: int, seconds: float) -> dict[str, float]:
+    """What wrk tells of the requests of round `number` at TYPISTS connections."""
     part = len(requests) // ROUNDS  # each round has requests of its own
     return run_wrk(f"{server.url}/next-word", requests[number * part : (number + 1) * part], TYPISTS, seconds)
 

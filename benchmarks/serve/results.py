@@ -16,6 +16,7 @@ DESCRIPTIONS = {
     "bits": "Equal bits alone, in a crowd, in another process without a cache, and streamed",
     "overload": "Four times as many requests as the service can answer",
     "vanishing": "1 000 clients that vanish in the middle of a stream",
+    "workers": "Several worker processes on this machine, beside one",
     "soak": "Mixed traffic at 70 % of what the service can answer",
     "steps": "A step of the module against the time that reading its weights takes",
 }
