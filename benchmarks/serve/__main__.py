@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks.serve next-words|long-text|streams|fairness|bits|overload|vanishing|workers|page`."""
+"""The command line: `python -m benchmarks.serve next-words`, or another of the names that `--help` tells."""
 
 import sys
 from collections.abc import Callable
