@@ -99,7 +99,7 @@ class Settings(BaseSettings):
     max_n: int = Field(16, ge=1, description="reviews that a /generate request or a prompt asks for")
     max_tokens: int = Field(1_000, ge=1, description="tokens of a generated review")
     cache_bytes: int = Field(67_108_864, ge=0, description="memory for states after texts seen before; 0 keeps none")
-    max_waiting_rows: int = Field(512, ge=1, description="rows of work that may wait or run; more is answered with 429")
+    max_waiting_rows: int = Field(128, ge=1, description="rows of work that may wait or run; more is answered with 429")
     max_waiting_tokens: int = Field(
         400_000, ge=1, description="tokens of work that may wait or run, as estimated; more is answered with 429"
     )
