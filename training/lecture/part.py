@@ -1,8 +1,8 @@
 """What a part of the lecture is given, and what it returns: rows of the one table, points of the learning curve, and
 sections with tables and plots of its own.
 
-A part is a name, a share of the time, and a function; `parts.PARTS` lists them in the order of the page. What it returns
-is kept as `NAME.json` in the run's folder, and the page is written from these files alone.
+A part is a name, a share of the time, and a function; `parts.PARTS` lists them in the order of the page. What it
+returns is kept as `NAME.json` in the run's folder, and the page is written from these files alone.
 """
 
 from collections.abc import Callable
