@@ -15,8 +15,9 @@ of held-out reviews, by expectation maximisation: with q₀ … q₃ the four te
 With more than one bucket, a context has the λ of those that were seen about as often: λ(c(u, v)), by powers of 2. The
 term of a context that was never seen is that of the next shorter one, so that all still sums to 1.
 
-Maximum likelihood gives what it never saw the probability 0, so its perplexity of new text is infinite. Where even the
-context is new, it says nothing: 0 for every token. Two openings stand before a review's first token.
+All three are f₀ + f₁ c(w) + f₂ c(v, w) + f₃ c(u, v, w) with factors f that depend on the context alone, and so they are
+computed. Maximum likelihood gives what it never saw the probability 0, so its perplexity of new text is infinite. Where
+even the context is new, it says nothing: 0 for every token. Two openings stand before a review's first token.
 """
 
 from dataclasses import dataclass
@@ -77,15 +78,13 @@ class Counts:
         starts, ends = (self._place((contexts + more) * self.vocabulary_size) for more in (0, 1))
         return self.sums[ends] - self.sums[starts]
 
-    def after(self, contexts: Integers) -> Integers:
-        """c(context, w) for every token w after `contexts [B]`, `[B, V]`."""
-        counts = np.zeros((len(contexts), self.vocabulary_size), dtype=np.int64)
-        for row, context in enumerate(contexts):
-            start, end = np.searchsorted(
-                self.keys, [context * self.vocabulary_size, (context + 1) * self.vocabulary_size]
-            )
-            counts[row, self.keys[start:end] % self.vocabulary_size] = np.diff(self.sums[start : end + 1])
-        return counts
+    def after(self, contexts: Integers) -> tuple[Integers, Integers, Integers]:
+        """All n-grams after `contexts [B]`: for each the row of its context, its last token, and c(context, token)."""
+        starts, ends = (np.searchsorted(self.keys, (contexts + more) * self.vocabulary_size) for more in (0, 1))
+        lengths = ends - starts
+        rows = np.repeat(np.arange(len(contexts)), lengths)
+        ids = np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
+        return rows, self.keys[ids] % self.vocabulary_size, self.sums[ids + 1] - self.sums[ids]
 
 
 class Trigram:
@@ -97,31 +96,29 @@ class Trigram:
     def __init__(self, counts: list[Counts]) -> None:
         self.counts = counts
         self.vocabulary_size = counts[0].vocabulary_size
+        self.unigrams = np.zeros(self.vocabulary_size)
+        self.unigrams[counts[0].keys] = np.diff(counts[0].sums)
 
     @property
     def parameters(self) -> int:
         """Counts that it keeps."""
         return sum(len(each.keys) for each in self.counts)
 
-    def mix(self, ngrams: list[Integers], contexts: list[Integers]) -> Floats:
-        """q(w | u, v) from c(w), c(v, w), c(u, v, w) and from c(), c(v), c(u, v), by broadcasting."""
-        return ratio(ngrams[-1], contexts[-1])
-
-    def terms(self, ngrams: list[Integers], contexts: list[Integers]) -> list[Floats]:
-        """q₀ to q₃ of the interpolation, without their λ."""
-        found: list[Floats] = [np.array(1 / (self.vocabulary_size - END))]
-        for ngram, context in zip(ngrams, contexts, strict=True):
-            found.append(np.where(context > 0, ratio(ngram, context), found[-1]))
-        return found
+    def factors(self, contexts: list[Integers]) -> list[Floats]:
+        """f₀ to f₃ from c(), c(v) and c(u, v), in their shape."""
+        none = np.zeros(contexts[-1].shape)
+        return [none, none, none, inverse(contexts[-1])]
 
     def log_probabilities(self, tokens: Integers) -> Floats:
         """Natural log-probability of each token of `[..., T]` after those before it, the first left out `[..., T - 1]`;
         openings, which are never predicted, have minus infinity."""
         before = np.concatenate([np.full_like(tokens[..., :1], START), tokens[..., :-2]], axis=-1)
         ngrams, contexts = self.look_up(before, tokens[..., :-1], tokens[..., 1:])
+        q, *factors = self.factors(contexts)
+        for factor, ngram in zip(factors, ngrams, strict=True):
+            q = q + factor * ngram
         with np.errstate(divide="ignore"):
-            scores: Floats = np.log(self.mix(ngrams, contexts))
-        return np.where(tokens[..., 1:] < END, -np.inf, scores)
+            return np.log(np.where(tokens[..., 1:] < END, 0, q))
 
     def look_up(self, before: Integers, last: Integers, tokens: Integers) -> tuple[list[Integers], list[Integers]]:
         """c(w), c(v, w), c(u, v, w) and c(), c(v), c(u, v) for u `before`, v `last` and w `tokens`."""
@@ -137,8 +134,12 @@ class Trigram:
         state = torch.stack([state[:, 1], tokens.to(state)], dim=1)
         before, last = state.long().numpy().T
         pairs = list(zip(self.counts, contexts_of(before, last, self.vocabulary_size), strict=True))
-        ngrams, contexts = [each.after(c) for each, c in pairs], [each.contexts(c)[:, None] for each, c in pairs]
-        q = self.mix(ngrams, contexts)
+        uniform, unigram, *factors = self.factors([each.contexts(context) for each, context in pairs])
+        q = uniform[:, None] + unigram[:, None] * self.unigrams
+        for (each, context), factor in zip(pairs[1:], factors, strict=True):
+            rows, following, counts = each.after(context[factor > 0])
+            rows = np.flatnonzero(factor)[rows]
+            q[rows, following] += factor[rows] * counts
         q[:, :END] = 0
         return torch.from_numpy(q).log().float(), state
 
@@ -150,8 +151,9 @@ class AddK(Trigram):
         super().__init__(counts)
         self.k = k
 
-    def mix(self, ngrams: list[Integers], contexts: list[Integers]) -> Floats:
-        return (ngrams[-1] + self.k) / (contexts[-1] + self.k * (self.vocabulary_size - END))
+    def factors(self, contexts: list[Integers]) -> list[Floats]:
+        share = 1 / (contexts[-1] + self.k * (self.vocabulary_size - END))
+        return [self.k * share, 0 * share, 0 * share, share]
 
 
 class Interpolated(Trigram):
@@ -161,12 +163,16 @@ class Interpolated(Trigram):
         super().__init__(counts)
         self.weights = weights
 
-    def mix(self, ngrams: list[Integers], contexts: list[Integers]) -> Floats:
-        weights = self.weights[bucket_of(contexts[-1], len(self.weights))]
-        q: Floats = np.zeros(1)
-        for n, q_n in enumerate(self.terms(ngrams, contexts)):
-            q = q + weights[..., n] * q_n
-        return q
+    def factors(self, contexts: list[Integers]) -> list[Floats]:
+        weights = np.moveaxis(self.weights[bucket_of(contexts[-1], len(self.weights))], -1, 0).copy()
+        for n in range(ORDER, 0, -1):
+            unseen = contexts[n - 1] == 0
+            weights[n - 1] += weights[n] * unseen
+            weights[n] *= ~unseen
+        return [
+            weights[0] / (self.vocabulary_size - END),
+            *(w * inverse(c) for w, c in zip(weights[1:], contexts, strict=True)),
+        ]
 
 
 def count_trigrams(tokens: Integers, vocabulary_size: int) -> list[Counts]:
@@ -183,7 +189,9 @@ def fit_weights(counts: list[Counts], held_out: Integers, buckets: int) -> Float
     predicted = held_out[1:] != START
     before = np.concatenate([[START], held_out[:-2]])
     ngrams, contexts = model.look_up(before[predicted], held_out[:-1][predicted], held_out[1:][predicted])
-    terms = np.stack(np.broadcast_arrays(*model.terms(ngrams, contexts)), axis=1)
+    terms = np.full((len(ngrams[0]), ORDER + 1), 1 / (model.vocabulary_size - END))
+    for n, (ngram, context) in enumerate(zip(ngrams, contexts, strict=True), start=1):
+        terms[:, n] = np.where(context > 0, ngram * inverse(context), terms[:, n - 1])
     bucket = bucket_of(contexts[-1], buckets)
     weights = np.full((buckets, ORDER + 1), 1 / (ORDER + 1))
     members = np.maximum(np.bincount(bucket, minlength=buckets), 1)[:, None]
@@ -200,10 +208,9 @@ def bucket_of(contexts: Integers, buckets: int) -> Integers:
     return np.minimum(np.frexp(contexts)[1].astype(np.int64), buckets - 1)
 
 
-def ratio(ngrams: Integers, contexts: Integers) -> Floats:
-    """c(context, w) / c(context), 0 where the context was never seen."""
-    quotient: Floats = ngrams / np.maximum(contexts, 1)
-    return quotient
+def inverse(contexts: Integers) -> Floats:
+    """1 / c(context), 0 where it was never seen."""
+    return np.divide(1, contexts, out=np.zeros(contexts.shape), where=contexts > 0)
 
 
 def trigram_scorer(model: Trigram) -> Scorer:
