@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from training.baselines.output import Output
-from training.evaluate import SOFTMAX_ROWS, Scorer
+from training.evaluate import Scorer
 from training.vocabulary import END, UNKNOWN_RATING
 
 START = UNKNOWN_RATING
@@ -97,10 +97,9 @@ def neural_scorer(model: NeuralLanguageModel) -> Scorer:
 
     @torch.inference_mode()
     def score(tokens: Tensor, lengths: Tensor) -> Tensor:
-        length, (rows, columns) = model.encoder.context, tokens.shape
+        length, targets = model.encoder.context, tokens[:, 1:]
         windows = nn.functional.pad(tokens, (length - 1, 0), value=START)[:, :-1].unfold(1, length, 1)
-        contexts = since_opening(windows.flatten(0, 1))
-        pairs = zip(contexts.split(SOFTMAX_ROWS), tokens[:, 1:].flatten().split(SOFTMAX_ROWS), strict=True)
-        return torch.cat([model.output.of_targets(model(c), t) for c, t in pairs]).view(rows, columns - 1)
+        features = model(since_opening(windows.flatten(0, 1)))
+        return model.output.of_targets(features, targets.flatten()).view_as(targets)
 
     return score

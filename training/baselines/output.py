@@ -18,6 +18,8 @@ from training.softmax import SampledSoftmax
 from training.vocabulary import END, OPENINGS
 
 NEGATIVES = 1024
+ROWS = 64
+"""Rows of logits that are held at once in scoring: 64 × 16 000 floats are 4 MB, which stay in a processor's cache."""
 
 
 class Output(nn.Module):
@@ -55,7 +57,8 @@ class Softmax(Output):
         return torch.log_softmax(nn.functional.linear(hidden, self.weight, self.bias + never), dim=1)
 
     def of_targets(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        return self.log_probabilities(hidden).gather(1, targets[:, None])[:, 0]
+        pairs = zip(hidden.split(ROWS), targets.split(ROWS), strict=True)
+        return torch.cat([self.log_probabilities(h).gather(1, own[:, None])[:, 0] for h, own in pairs])
 
 
 class ClassFactored(Output):

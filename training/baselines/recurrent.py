@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from training.baselines.output import Output
 from training.cells import ActivationName, ElmanCell
-from training.evaluate import SOFTMAX_ROWS, Scorer
+from training.evaluate import Scorer
 from training.vocabulary import END
 
 
@@ -65,7 +65,6 @@ def recurrent_scorer(model: RecurrentLanguageModel) -> Scorer:
     def score(tokens: Tensor, lengths: Tensor) -> Tensor:
         inputs, targets = tokens.t()[:-1], tokens.t()[1:]
         hidden, _ = model(inputs, model.initial_state(len(tokens)))
-        pairs = zip(hidden.flatten(0, 1).split(SOFTMAX_ROWS), targets.flatten().split(SOFTMAX_ROWS), strict=True)
-        return torch.cat([model.output.of_targets(s, t) for s, t in pairs]).view_as(targets).t()
+        return model.output.of_targets(hidden.flatten(0, 1), targets.flatten()).view_as(targets).t()
 
     return score
