@@ -101,7 +101,7 @@ class ClassFactored(Output):
             torch.log_softmax(nn.functional.linear(own, weight, bias), dim=1).gather(1, place[:, None])[:, 0]
             for own, weight, bias, place in layers
         ]
-        return scores.index_add(0, order, torch.cat(within))
+        return scores.index_add(0, order, torch.cat(within)).masked_fill(targets < END, -torch.inf)
 
     def log_probabilities(self, hidden: Tensor) -> Tensor:
         logits = nn.functional.linear(hidden, self.weight, self.bias).split(self.sizes, dim=1)

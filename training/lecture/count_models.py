@@ -73,10 +73,11 @@ def _trigram_recipe(
 def _kneser_ney_recipe(order: int) -> Recipe:
     described = Described(
         name=f"Kneser–Ney, order {order}",
-        formula="p(w | c) = (a(c w) - D(c w)) / Σ_v a(c v) + γ(c) p(w | c'), c' the context c without its first token",
+        formula="p(w | c) = (a(c w) - D(c w)) / Σ_v a(c v) + γ(c) p(w | c')",
         source="Kneser & Ney 1995; modified and interpolated: Chen & Goodman 1999",
         module="training/baselines/kneser_ney.py",
-        note="a counts occurrences at the highest order, below it the distinct tokens before; γ makes it sum to 1.",
+        note="c' is the context c without its first token; a counts what occurs at the highest order, and below it the "
+        "distinct tokens that come before; D is a discount, γ makes all sum to 1.",
     )
     return Recipe(described, _kneser_ney(order), curve=True)
 

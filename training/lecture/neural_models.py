@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from training.baselines.convolution import Convolution
-from training.baselines.descent import Budget, Losses, descend, recurrent_losses, window_losses
+from training.baselines.descent import STEPS, Budget, Losses, descend, recurrent_losses, window_losses
 from training.baselines.kneser_ney import token_stream
 from training.baselines.neural import Encoder, NeuralLanguageModel, Window, neural_scorer
 from training.baselines.output import ClassFactored, Output, Softmax
@@ -26,7 +26,7 @@ EPOCHS = 10
 """At most, which only small trainings reach."""
 VALIDATED_REVIEWS = 100
 EMBEDDING, HIDDEN, CONTEXT = 64, 128, 4
-KERNEL, FILTERS, PLACE, LONG_CONTEXT = 3, 256, 8, 9
+KERNEL, FILTERS, PLACE, LONG_CONTEXT = 3, 128, 8, 8
 RECURRENT_EMBEDDING, RECURRENT_HIDDEN, CLASSES = 128, 256, 126
 
 
@@ -105,21 +105,21 @@ CONVOLUTIONAL = Recipe(
     ),
     _neural(lambda: Convolution(LONG_CONTEXT, EMBEDDING, KERNEL, FILTERS, PLACE), direct=False),
 )
-RECURRENCE = "s(t) = σ(U w(t) + W s(t - 1)), y(t) = softmax(V s(t))"
+RECURRENCE = "s(t) = tanh(U w(t) + W s(t - 1))"
 RECURRENT = Recipe(
     _described(
         "Recurrent",
-        RECURRENCE,
+        f"{RECURRENCE}, y(t) = softmax(V s(t))",
         "Elman 1990; Mikolov et al. 2010",
         "recurrent",
-        f"{RECURRENT_HIDDEN} units; back-propagation through 32 steps.",
+        f"{RECURRENT_HIDDEN} units; back-propagation through {STEPS} steps.",
     ),
     _recurrent(_sampled),
 )
 CLASS_FACTORED = Recipe(
     _described(
         "Recurrent, by classes",
-        f"{RECURRENCE.partition(',')[0]}, P(w | s) = P(c(w) | s) P(w | c(w), s)",
+        f"{RECURRENCE}, P(w | s) = P(c(w) | s) P(w | c(w), s)",
         "Goodman 2001; Mikolov et al. 2011",
         "output",
         f"{CLASSES} classes by frequency; otherwise as the last, and trained on the exact probabilities.",
