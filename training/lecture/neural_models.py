@@ -1,4 +1,4 @@
-"""The lecture's neural models, the pictures of what they learned, and the network that is shipped."""
+"""The lecture's neural models, and the network that is shipped."""
 
 from collections.abc import Callable
 from functools import partial
@@ -138,10 +138,11 @@ def shipped(ground: Ground, seconds: float) -> Result:
     training = metrics["training"]
     described = Described(
         name=f"LSTM, as shipped ({metrics['model']})",
-        formula="c ← f ⊙ c + i ⊙ g, h ← o ⊙ tanh(c), P = softmax(C (P h + p) + b) with the embedding C",
+        formula="c ← f ⊙ c + i ⊙ g, h ← o ⊙ tanh(c), y = b + C (Q h + q)",
         source="Hochreiter & Schmidhuber 1997",
         module="training/network.py",
-        note="With tables of frequent pairs and triples of tokens; int8, and measured without the ratings.",
+        note="σ and tanh of W x + V h are the gates i, f, o and g; C is the embedding. Tables of frequent pairs and "
+        "triples of tokens beside it; in int8.",
     )
     trained = Trained(module, artifact_scorer(module), metrics["parameters"], training["seconds"], training["tokens"])
     return Result(rows=[measure(ground, described, trained)])

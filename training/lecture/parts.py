@@ -1,6 +1,7 @@
 """The parts of the lecture, in the order of the page."""
 
 from training.lecture import count_models, neural_models
+from training.lecture.embedding_map import embedding_map
 from training.lecture.part import Part
 
 PARTS: tuple[Part, ...] = (
@@ -16,4 +17,5 @@ PARTS: tuple[Part, ...] = (
     Part("recurrent", 5, neural_models.RECURRENT.run),
     Part("recurrent-by-classes", 5, neural_models.CLASS_FACTORED.run),
     Part("lstm", 0, neural_models.shipped),
+    Part("embeddings-in-a-plane", 0, embedding_map),
 )
