@@ -24,8 +24,8 @@ REVIEWS, NEXT_WORD_REVIEWS = 1000, 100
 SAMPLE_TOKENS = 40
 """Of a review that a model writes, so many are shown: too few to tell again what somebody wrote."""
 SEED = 7
-TIE = 1e-3
-"""Nats that decide between tokens of the same probability."""
+TIE = 1e-9
+"""Nats that decide between tokens of the same probability: far less than single precision tells apart."""
 
 
 class Untied:
@@ -36,11 +36,11 @@ class Untied:
 
     def __init__(self, model: LanguageModel, vocabulary_size: int) -> None:
         self.model, self.initial_state = model, model.initial_state
-        self.more = TIE * torch.rand(vocabulary_size, generator=torch.Generator().manual_seed(SEED))
+        self.more = TIE * torch.rand(vocabulary_size, generator=torch.Generator().manual_seed(SEED), dtype=torch.double)
 
     def step(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         log_probabilities, state = self.model.step(tokens, state)
-        return log_probabilities + self.more, state
+        return log_probabilities.double() + self.more, state
 
 
 @dataclass
@@ -65,9 +65,8 @@ def measure(ground: Ground, described: Described, trained: Trained) -> Row:
     reviews = measured_reviews(ground)
     watched = Watched(trained.scorer)
     measured = evaluate(watched, reviews, len(reviews), described.name)
-    predicted = measure_word_prediction(
-        trained.model, ground.tokenizer, spread(reviews, NEXT_WORD_REVIEWS), "next words"
-    )
+    untied = Untied(trained.model, ground.vocabulary_size)
+    predicted = measure_word_prediction(untied, ground.tokenizer, spread(reviews, NEXT_WORD_REVIEWS), "next words")
     (written,) = write_reviews(trained.model, 1, SEED)
     shown = ground.tokenizer.decode(written[:SAMPLE_TOKENS]) + (" …" if len(written) > SAMPLE_TOKENS else "")
     return Row(

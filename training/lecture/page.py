@@ -25,7 +25,7 @@ LEGEND = """\
 Perplexity per word counts punctuation marks and the end of the review as words. Top-1 and top-3 are shares of the next
 words of {next_words:,} of these reviews that come first, or among the first three, of all words that the model could
 say there. The parameters of count models are the numbers that they keep. Training seconds and words scored in a second
-are processor time.
+are processor time; the shipped network was trained once for all, not in these minutes.
 """
 COLUMNS = [
     "model",

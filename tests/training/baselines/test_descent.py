@@ -101,5 +101,5 @@ def test_a_recurrent_model_learns_from_a_corpus(corpus: Path) -> None:
         return first.item()
 
     before = loss()
-    descend(model, losses, Budget(1e9, tokens=60_000), loss)
+    descend(model, losses, Budget(1e9, tokens=150_000), loss)
     assert loss() < 0.8 * before

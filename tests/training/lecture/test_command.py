@@ -48,7 +48,7 @@ def test_every_model_has_a_row_with_figures(finished: Path) -> None:
         assert 0 <= row.top_1 <= row.top_3 <= 1
         assert row.tokens > 0
         assert row.parameters > 0
-        assert row.seconds > 0
+        assert row.seconds >= 0
         assert row.words_per_second > 0
         if name != "trigram":
             assert row.impossible == 0
