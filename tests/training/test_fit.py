@@ -198,7 +198,10 @@ def test_a_run_may_start_from_the_weights_of_another(corpus: Path, checkpoint: P
 
 @pytest.mark.parametrize(
     ("changes", "said"),
-    [({"hidden": 64}, "cells.0.bias is 256 here and 128 in"), ({"embedding": 8}, "cells.0.weight_ih is 128 × 8 here and 128 × 16 in")],
+    [
+        ({"hidden": 64}, "cells.0.bias is 256 here and 128 in"),
+        ({"embedding": 8}, "cells.0.weight_ih is 128 × 8 here and 128 × 16 in"),
+    ],
 )
 def test_weights_of_another_shape_are_refused(
     corpus: Path, checkpoint: Path, changes: dict[str, Any], said: str

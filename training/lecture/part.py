@@ -1,10 +1,11 @@
 """What a part of the lecture is given, and what it returns: rows of the one table, points of the learning curve, and
 sections with tables and plots of its own.
 
-A part is a name, a share of the time, and a function; `parts.PARTS` lists them in the order of the page. What it returns
-is kept as `NAME.json` in the run's folder, and the page is written from these files alone.
+A part is a name, a share of the time, and a function; `parts.PARTS` lists them in the order of the page. What it
+returns is kept as `NAME.json` in the run's folder, and the page is written from these files alone.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,25 +15,31 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 from tokenizers import Tokenizer
 
-from training.corpus import Split, corpus_vocabulary
+from training.corpus import SUMMARY_FILE, Split, corpus_vocabulary
 from training.evaluate import Scorer
 from training.language_model import LanguageModel
 
 WHOLE_MINUTES = 60.0
-"""Processor time that the shares of all parts are meant for; `--minutes` scales them."""
+"""What `Part.minutes` are meant for; `--minutes` scales them. Measuring takes what is left, which it needs."""
 
 
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Row(Strict):
-    """A language model in the table. What is not known, or is infinite (`impossible` tokens above 0), is None."""
+class Described(Strict):
+    """What is said of a model before it is measured."""
 
     name: str
     formula: str
     source: str
     module: str = Field(description="file that it is written in, from the root of the repository")
+    note: str = ""
+
+
+class Row(Described):
+    """A language model in the table. A perplexity is None if it is infinite (`impossible` tokens above 0)."""
+
     parameters: int
     seconds: float = Field(description="processor time of its training")
     tokens: int = Field(description="tokens read in training, some perhaps more than once")
@@ -43,12 +50,11 @@ class Row(Strict):
     top_1: float = Field(description="share of next words that come first in the list")
     top_3: float
     words_per_second: float
-    sample: str = Field(description="a review that it wrote")
-    note: str = ""
+    sample: str = Field(description="the beginning of a review that it wrote")
 
 
 class Point(Strict):
-    """A model's perplexity per word on test, trained on the first so many `words` of the reviews."""
+    """A model's perplexity per word of some test reviews, trained on the first so many `words` of the training's."""
 
     name: str
     words: int
@@ -122,6 +128,16 @@ class Ground:
 
     def split(self, name: str) -> Split:
         return Split(self.corpus, name)
+
+    @cached_property
+    def words(self) -> int:
+        """Words of the training reviews, as white space parts them."""
+        return int(json.loads((self.corpus / SUMMARY_FILE).read_text())["splits"]["train"]["words"])
+
+    def training(self, words: int | None = None) -> Split:
+        """The training reviews, or as many of the first as have so many words, each held for as long as the mean."""
+        split = self.split("train")
+        return split if words is None else split.first(words * len(split.tokens) / self.words)
 
 
 @dataclass(frozen=True)

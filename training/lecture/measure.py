@@ -1,0 +1,82 @@
+"""How a model of the lecture is measured: all in the same way, and none is told a review's rating.
+
+Perplexity is of REVIEWS test reviews (`training.evaluate`); next words are those of NEXT_WORD_REVIEWS of them, each
+predicted from all before it among all words that the vocabulary can spell (`training.word_prediction`).
+"""
+
+import math
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from training.evaluate import Evaluation, Measurable, Scorer, evaluate, measurable_split
+from training.full_evaluation import spread
+from training.lecture.part import Described, Ground, Point, Row, Trained
+from training.sampling import write_reviews
+from training.word_prediction import measure_word_prediction
+
+REVIEWS, NEXT_WORD_REVIEWS = 1000, 100
+"""Evenly from the first to the last."""
+SAMPLE_TOKENS = 40
+"""Of a review that a model writes, so many are shown: too few to tell again what somebody wrote."""
+SEED = 7
+
+
+@dataclass
+class Watched:
+    """A scorer, the processor time it took, and how many tokens it held for impossible."""
+
+    scorer: Scorer
+    seconds: float = 0.0
+    impossible: int = 0
+
+    def __call__(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        started = time.process_time()
+        scores = self.scorer(tokens, lengths)
+        self.seconds += time.process_time() - started
+        counted = torch.arange(scores.shape[1]) < (lengths - 1)[:, None]
+        self.impossible += int((scores.isneginf() & counted).sum())
+        return scores
+
+
+def measure(ground: Ground, described: Described, trained: Trained) -> Row:
+    """Measures a trained model on the test reviews; takes a minute or two."""
+    reviews = measured_reviews(ground)
+    watched = Watched(trained.scorer)
+    measured = evaluate(watched, reviews, len(reviews), described.name)
+    predicted = measure_word_prediction(
+        trained.model, ground.tokenizer, spread(reviews, NEXT_WORD_REVIEWS), "next words"
+    )
+    (written,) = write_reviews(trained.model, 1, SEED)
+    shown = ground.tokenizer.decode(written[:SAMPLE_TOKENS]) + (" …" if len(written) > SAMPLE_TOKENS else "")
+    return Row(
+        **described.model_dump(),
+        parameters=trained.parameters,
+        seconds=round(trained.seconds, 1),
+        tokens=trained.tokens,
+        **_perplexities(measured),
+        impossible=watched.impossible,
+        top_1=round(predicted.accuracy(1), 4),
+        top_3=round(predicted.accuracy(3), 4),
+        words_per_second=float(f"{measured.words / watched.seconds:.3g}"),
+        sample=shown,
+    )
+
+
+def _perplexities(measured: Evaluation) -> dict[str, float | None]:
+    if math.isinf(measured.log_probability):
+        return dict.fromkeys(("perplexity_per_word", "perplexity_per_token", "bits_per_character"))
+    figures = measured.as_dict()
+    return {name: figures[name] for name in ("perplexity_per_word", "perplexity_per_token", "bits_per_character")}
+
+
+def point(ground: Ground, name: str, words: int, scorer: Scorer) -> Point:
+    """A model's place on the learning curve, trained on so many words."""
+    measured = evaluate(scorer, measured_reviews(ground))
+    return Point(name=name, words=words, perplexity_per_word=round(measured.perplexity, 3))
+
+
+def measured_reviews(ground: Ground) -> list[Measurable]:
+    return spread(list(measurable_split(ground.split("test"), ground.tokenizer, rated=False)), REVIEWS)
