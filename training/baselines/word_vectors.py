@@ -41,14 +41,8 @@ class WordVectors:
         return self._closest(self._direction(b) - self._direction(a) + self._direction(c), [a, b, c], 1)[0]
 
     def plane(self, words: Sequence[str]) -> Tensor:
-        """The words in the two directions that they differ most in, `[N, 2]` (principal components)."""
-        directions = torch.stack([self._direction(word) for word in words])
-        centred = directions - directions.mean(dim=0)
-        _, _, axes = torch.linalg.svd(centred, full_matrices=False)
-        # A direction has no sign of its own; the one with the greater part of the first axis's weight is taken.
-        axes = axes[:2] * axes[:2].sum(dim=1, keepdim=True).sign()
-        places: Tensor = centred @ axes.T
-        return places
+        """The words in the two directions that they differ most in, `[N, 2]`."""
+        return plane(torch.stack([self._direction(word) for word in words]))
 
     def _direction(self, word: str) -> Tensor:
         if word not in self:
@@ -59,6 +53,15 @@ class WordVectors:
         likeness = self.directions @ direction
         likeness[[self._rows[word.lower()] for word in but]] = -torch.inf
         return [self.words[row] for row in likeness.topk(min(count, len(likeness) - len(set(but)))).indices.tolist()]
+
+
+def plane(vectors: Tensor) -> Tensor:
+    """The coordinates of `vectors [N, E]` along their first two principal components, `[N, 2]`."""
+    directions = torch.nn.functional.normalize(vectors)
+    centred = directions - directions.mean(dim=0)
+    _, _, axes = torch.linalg.svd(centred, full_matrices=False)
+    places: Tensor = centred @ axes[:2].T
+    return places * places[0].sign()  # axes have no sign of their own; the first word lies above and to the right
 
 
 def vectors_of_words(tokenizer: Tokenizer, vectors: Tensor, counts: Tensor, at_least: int = 1) -> WordVectors:

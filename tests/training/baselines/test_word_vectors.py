@@ -2,6 +2,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
+from tests.training.test_embeddings import token
 from training.baselines.word_vectors import (
     REVIEW_ANALOGIES,
     Analogies,
@@ -58,7 +59,7 @@ def test_a_word_without_a_vector_is_named(vectors: WordVectors) -> None:
 
 def test_whole_words_are_taken_in_their_more_frequent_case(tokenizer: Tokenizer) -> None:
     names = ["Ġgreat</w>", "ĠThe</w>", "Ġthe</w>", "The</w>", "!</w>", "Ġsoup</w>"]
-    tokens = [int(tokenizer.token_to_id(name)) for name in names]
+    tokens = [token(tokenizer, name) for name in names]
     counts = torch.zeros(tokenizer.get_vocab_size(), dtype=torch.int64)
     counts[tokens] = torch.tensor([7, 5, 3, 99, 99, 1])
     table = torch.randn(len(counts), 4, generator=torch.Generator().manual_seed(1))
