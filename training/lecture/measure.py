@@ -1,7 +1,8 @@
 """How a model of the lecture is measured: all in the same way, and none is told a review's rating.
 
 Perplexity is of REVIEWS test reviews (`training.evaluate`); next words are those of NEXT_WORD_REVIEWS of them, each
-predicted from all before it among all words that the vocabulary can spell (`training.word_prediction`).
+predicted from all before it among all words that the vocabulary can spell (`training.word_prediction`). Words that a
+model holds for equally probable, as counts do with many, stand in an order that was drawn once for all models.
 """
 
 import math
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from training.evaluate import Evaluation, Measurable, Scorer, evaluate, measurable_split
 from training.full_evaluation import spread
+from training.language_model import LanguageModel
 from training.lecture.part import Described, Ground, Point, Row, Trained
 from training.sampling import write_reviews
 from training.word_prediction import measure_word_prediction
@@ -22,6 +24,23 @@ REVIEWS, NEXT_WORD_REVIEWS = 1000, 100
 SAMPLE_TOKENS = 40
 """Of a review that a model writes, so many are shown: too few to tell again what somebody wrote."""
 SEED = 7
+TIE = 1e-3
+"""Nats that decide between tokens of the same probability."""
+
+
+class Untied:
+    """A model no two of whose tokens are equally probable: each gets up to TIE nats more, always the same.
+
+    A list of the most probable words would have all those of one probability in its first place.
+    """
+
+    def __init__(self, model: LanguageModel, vocabulary_size: int) -> None:
+        self.model, self.initial_state = model, model.initial_state
+        self.more = TIE * torch.rand(vocabulary_size, generator=torch.Generator().manual_seed(SEED))
+
+    def step(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        log_probabilities, state = self.model.step(tokens, state)
+        return log_probabilities + self.more, state
 
 
 @dataclass

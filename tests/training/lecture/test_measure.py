@@ -46,6 +46,7 @@ def test_a_uniform_model_has_the_perplexity_of_its_choices(ground: Ground, monke
         len(ground.tokenizer.decode(ids.tolist())) for ids in map(ground.split("test").tokens_of, range(30))
     )
     assert row.bits_per_character == pytest.approx(tokens * math.log2(choices) / characters, rel=1e-4)
+    assert row.top_3 < 0.2  # none of hundreds of words, all equally probable, is the first
     assert (row.name, row.parameters, row.seconds, row.tokens) == ("uniform", 1, 2.0, 3)
     assert torch.cat(asked).eq(UNKNOWN_RATING).all()  # nobody is told a rating
     assert len(ground.tokenizer.encode(row.sample).ids) < 2 * SAMPLE_TOKENS
