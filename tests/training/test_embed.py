@@ -6,7 +6,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from tests.training.test_fit import options, train
+from tests.training.test_fit import options
 from training.__main__ import main
 from training.corpus import Split
 from training.embed import Method
@@ -14,9 +14,8 @@ from training.fit import Fit
 
 
 @pytest.mark.parametrize("method", get_args(Method))
-@pytest.mark.parametrize("frozen", [False, True])
 def test_a_run_starts_from_the_vectors_of_any_method(
-    corpus: Path, tokenizer: Tokenizer, tmp_path: Path, method: str, frozen: bool
+    corpus: Path, tokenizer: Tokenizer, tmp_path: Path, method: str
 ) -> None:
     path = tmp_path / "new folder" / "vectors.npz"
     arguments = [f"--corpus={corpus}", f"--method={method}", "--minutes=0.005", "--embedding=16"]
@@ -26,9 +25,6 @@ def test_a_run_starts_from_the_vectors_of_any_method(
     tokens = [tokenizer.token_to_id(name) for name in names]
     if method != "counts":  # which has a vector for every token
         assert tokens == np.unique(Split(corpus, "train").tokens).tolist()
-    fit = Fit(options(embeddings=path, freeze_embeddings=frozen), corpus)
+    fit = Fit(options(embeddings=path), corpus)
     expected = vectors * 0.25 / vectors.square().mean().sqrt()
-    start = fit.network.embedding.detach()[tokens]
-    torch.testing.assert_close(start, expected)
-    train(fit, 2)
-    assert torch.equal(fit.network.embedding.detach()[tokens], start) is frozen
+    torch.testing.assert_close(fit.network.embedding.detach()[tokens], expected)
