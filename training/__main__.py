@@ -16,8 +16,8 @@ from training.baselines.kneser_ney import KneserNey
 from training.checkpoint import CHECKPOINT_FILE, load_network
 from training.command_line import CommandLineProgram, run_program
 from training.compare import Compare
-from training.cooccurrence import Embed
 from training.corpus import Split, corpus_vocabulary, prepare_corpus
+from training.embed import Embed
 from training.errors import TrainingError
 from training.evaluate import (
     Evaluation,

@@ -5,8 +5,8 @@ The two directions in which the vectors of the WORDS most frequent words differ 
 """
 
 import torch
-from torch import Tensor
 
+from training.baselines.word_vectors import plane
 from training.export import load_artifact
 from training.lecture.part import Ground, Plot, Result, Section
 
@@ -38,12 +38,3 @@ def embedding_map(ground: Ground, seconds: float) -> Result:
         "embeddings differ most."
     )
     return Result(sections=[Section(title="Embeddings in a plane", text=text, plots=[plot])])
-
-
-def plane(vectors: Tensor) -> Tensor:
-    """The coordinates of `vectors [N, E]` along their first two principal components, `[N, 2]`."""
-    directions = torch.nn.functional.normalize(vectors)
-    centred = directions - directions.mean(dim=0)
-    _, _, axes = torch.linalg.svd(centred, full_matrices=False)
-    places: Tensor = centred @ axes[:2].T
-    return places * places[0].sign()  # axes have no sign of their own; the first word lies above and to the right

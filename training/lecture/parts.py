@@ -1,8 +1,10 @@
 """The parts of the lecture, in the order of the page."""
 
-from training.lecture import count_models, neural_models
+from training.lecture import count_models, neural_models, vectors
 from training.lecture.embedding_map import embedding_map
 from training.lecture.part import Part
+from training.lecture.pretraining import pretraining
+from training.lecture.rating import ratings
 
 PARTS: tuple[Part, ...] = (
     Part("trigram", 0, count_models.LIKELIHOOD.run),
@@ -18,4 +20,8 @@ PARTS: tuple[Part, ...] = (
     Part("recurrent-by-classes", 5, neural_models.CLASS_FACTORED.run),
     Part("lstm", 0, neural_models.shipped),
     Part("embeddings-in-a-plane", 0, embedding_map),
+    Part("skip-gram", 2, vectors.skip_gram),
+    Part("ranking", 4 / 3, vectors.ranking),
+    Part("pretraining", 8, pretraining),  # starts from what the two before it leave
+    Part("ratings", 2, ratings),
 )

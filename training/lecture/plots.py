@@ -30,7 +30,7 @@ def draw(plot: Plot, path: Path) -> None:
         if plot.kind == "lines":
             axes.plot(across, up, color=colour, marker=marker, markersize=4, label=name)
         else:
-            axes.scatter(across, up, s=5, color=colour, label=name)
+            axes.scatter(across, up, s=12, color=colour, marker=marker, label=name)
             _name(axes, points, plot.labels.get(name, []))
     if len(plot.series) > 1:
         axes.legend(frameon=False, fontsize=8)

@@ -13,7 +13,8 @@ from training.lecture import command, measure, parts, recipe
 from training.lecture.part import Ground, Part, Result, Section
 
 MADE_OF_THE_ARTIFACT = {"lstm", "embeddings-in-a-plane"}
-MODELS = [part.name for part in parts.PARTS if part.name not in MADE_OF_THE_ARTIFACT]
+WITHOUT_ROWS = {"skip-gram", "ranking", "pretraining", "ratings"}
+MODELS = [part.name for part in parts.PARTS if part.name not in MADE_OF_THE_ARTIFACT | WITHOUT_ROWS]
 NEXT_WORD_REVIEWS, MEASURED = 2, 30
 
 
