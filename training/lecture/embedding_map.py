@@ -10,7 +10,7 @@ from training.baselines.word_vectors import plane
 from training.export import load_artifact
 from training.lecture.part import Ground, Plot, Result, Section
 
-WORDS = 120
+WORDS = 90
 LETTERS = 4
 """At least: shorter words are for the most part grammar."""
 
