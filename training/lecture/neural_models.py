@@ -91,7 +91,9 @@ DIRECT = Recipe(
     _neural(lambda: Window(CONTEXT, EMBEDDING), direct=True),
 )
 INDIRECT = Recipe(
-    _described("Neural, without them", "y = b + U tanh(d + H x)", BENGIO, "neural", "Otherwise as the last."),
+    _described(
+        "Neural, without direct connections", "y = b + U tanh(d + H x)", BENGIO, "neural", "Otherwise as the last."
+    ),
     _neural(lambda: Window(CONTEXT, EMBEDDING), direct=False),
     curve=True,
 )

@@ -1,11 +1,13 @@
 """The page of the lecture, written from the kept results alone."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from training.lecture.kept import Kept, write_json
 from training.lecture.part import Plot, Point, Row, Section, Table
 from training.lecture.plots import draw
+from training.lecture.recipe import SMALL_SHARE
 
 INTRODUCTION = """\
 # From the trigram to the RNN
@@ -26,7 +28,16 @@ Perplexity per word counts punctuation marks and the end of the review as words.
 words of {next_words:,} of these reviews that come first, or among the first three, of all words that the model could
 say there. The parameters of count models are the numbers that they keep. Training seconds and words scored in a second
 are processor time; the shipped network was trained once for all, not in these minutes.
+
+Counts have read all the text. The neural models stop when their time is spent, before they have read it once (see the
+tokens read), which favours what is cheap to train: the table does not tell which would be best in the end.
 """
+CURVE = """\
+Each of the smaller texts is the beginning of the whole. The neural models have {share:.0%} of their time for each of them
+and make at most ten passes, so that what they make of the largest of these is cut short.
+"""
+NUMBER = re.compile(r"[\d.,%()∞– M]+")
+"""A cell of a column that is aligned to the right."""
 COLUMNS = [
     "model",
     "perplexity per word",
@@ -82,6 +93,7 @@ def _blocks(kept: Kept) -> Iterator[str]:
     yield LEGEND.format(next_words=settings.next_word_reviews)
     for plot in _curve(kept):
         yield "## Perplexity by the size of the training text\n"
+        yield CURVE.format(share=SMALL_SHARE)
         yield _picture(plot)
         yield _table(_curve_table(_points(kept)))
     yield "## The models one by one\n"
@@ -156,7 +168,8 @@ def _curve_table(points: list[Point]) -> Table:
 
 
 def _table(table: Table) -> str:
-    ruler = ["---", *["---:"] * (len(table.columns) - 1)]
+    columns = zip(*table.rows, strict=True)
+    ruler = ["---:" if all(map(NUMBER.fullmatch, cells)) else "---" for cells in columns]
     lines = [table.columns, ruler, *table.rows]
     return "".join(f"| {' | '.join(_cell(cell) for cell in line)} |\n" for line in lines)
 

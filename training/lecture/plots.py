@@ -4,9 +4,10 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from training.lecture.part import Plot
-from training.report import COLOURS, GREY
+from training.report import GREY
 
 SIZE = {"lines": (7.0, 4.2), "points": (8.0, 6.5)}
 """Inches, of 100 dots each."""
@@ -21,11 +22,12 @@ def draw(plot: Plot, path: Path) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     if plot.logarithmic:
         axes.set(xscale="log", yscale="log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:,.0f}")
-        axes.yaxis.set_minor_formatter("{x:,.0f}")
-        axes.grid(color="0.92", which="both")
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.grid(color="0.92")
     for number, (name, points) in enumerate(plot.series.items()):
-        colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+        colour, marker = f"C{number % 10}", MARKERS[number % len(MARKERS)]
         across, up = zip(*points, strict=True)
         if plot.kind == "lines":
             axes.plot(across, up, color=colour, marker=marker, markersize=4, label=name)

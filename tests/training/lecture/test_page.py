@@ -77,7 +77,7 @@ def test_sections_stand_below_with_tables_and_plots(tmp_path: Path) -> None:
         series={"first": [(0, 0), (1, 2)]},
         labels={"first": ["good", "bad"]},
     )
-    table = Table(columns=["word", "neighbours"], rows=[["a|b", "good, great"]])
+    table = Table(columns=["word", "times", "neighbours"], rows=[["a|b", "1,234", "good, great"]])
     section = Section(title="Neighbours", text="Nearest first.", tables=[table], plots=[plot])
     kept = Kept(settings=SETTINGS, parts={"a": Result(seconds=150, sections=[section])})
     files = write_page(tmp_path / "lecture.md", kept)
@@ -85,7 +85,7 @@ def test_sections_stand_below_with_tables_and_plots(tmp_path: Path) -> None:
     assert "which took 2 minutes of processor time" in written
     expected = [
         "## Neighbours\n\nNearest first.\n",
-        "| word | neighbours |\n| --- | ---: |\n| a\\|b | good, great |\n",
+        "| word | times | neighbours |\n| --- | ---: | --- |\n| a\\|b | 1,234 | good, great |\n",
         "![Words](figures/lecture-words.png)",
     ]
     places = [written.index(part) for part in expected]
