@@ -33,8 +33,8 @@ Counts have read all the text. The neural models stop when their time is spent, 
 tokens read), which favours what is cheap to train: the table does not tell which would be best in the end.
 """
 CURVE = """\
-Each of the smaller texts is the beginning of the whole. The neural models have {share:.0%} of their time for each of them
-and make at most ten passes, so that what they make of the largest of these is cut short.
+Each of the smaller texts is the beginning of the whole. The neural models have {share:.0%} of their time for each of
+them and make at most ten passes, so that what they make of the largest of these is cut short.
 """
 NUMBER = re.compile(r"[\d.,%()∞– M]+")
 """A cell of a column that is aligned to the right."""
