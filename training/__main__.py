@@ -1,4 +1,4 @@
-"""The command line: `python -m training prepare|embed|train|evaluate|export|report|compare|all`."""
+"""The command line: `python -m training prepare|embed|train|evaluate|export|report|compare|lecture|all`."""
 
 import json
 import os
@@ -16,8 +16,8 @@ from training.baselines.kneser_ney import KneserNey
 from training.checkpoint import CHECKPOINT_FILE, load_network
 from training.command_line import CommandLineProgram, run_program
 from training.compare import Compare
-from training.cooccurrence import Embed
 from training.corpus import Split, corpus_vocabulary, prepare_corpus
+from training.embed import Embed
 from training.errors import TrainingError
 from training.evaluate import (
     Evaluation,
@@ -33,6 +33,7 @@ from training.export import add_evaluation, export, load_artifact, read_metrics,
 from training.fit import Fit, fit
 from training.full_evaluation import Amounts, evaluate_fully
 from training.language_model import LanguageModel
+from training.lecture.command import Lecture
 from training.network import Network
 from training.options import CorpusFolder, FitOptions, RunFolder
 from training.parallel import joined, launched
@@ -149,6 +150,7 @@ class CommandLine(CommandLineProgram):
     export: CliSubCommand[Export] = Field(description="trained network → int8 artifact that the service loads")
     report: CliSubCommand[Report] = Field(description="an artifact's figures → pictures")
     compare: CliSubCommand[Compare] = Field(description="every option, tried on the same short budget")
+    lecture: CliSubCommand[Lecture] = Field(description="models from the trigram to the RNN, beside each other")
     all: CliSubCommand[All] = Field(description="prepare, train, evaluate and export, one after the other")
 
 

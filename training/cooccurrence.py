@@ -12,40 +12,25 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import Field
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from training.corpus import Split, corpus_vocabulary
+from training.corpus import Split
+from training.embeddings import write_vectors
 from training.errors import TrainingError
-from training.options import CorpusFolder
 
 WINDOW = 4
 COUNTED_TOKENS = 20_000_000
 """The first so many tokens of a corpus are counted."""
 
 
-class Embed(CorpusFolder):
-    """Make embeddings from the counts of which words meet in the training reviews, for `train --embeddings`."""
-
-    embedding: int = Field(256, ge=1, description="numbers that stand for a token")
-    destination: Path = Field(Path("runs/embeddings.npz"), description="file that is written")
-
-    def cli_cmd(self) -> None:
-        tokenizer = corpus_vocabulary(self.corpus)
-        write_embeddings(Split(self.corpus, "train"), tokenizer, self.embedding, self.destination)
-        print(f"Wrote {tokenizer.get_vocab_size():,} vectors of {self.embedding} numbers to {self.destination}")
-
-
 def write_embeddings(split: Split, tokenizer: Tokenizer, size: int, path: Path) -> None:
-    """Writes an .npz of `words [V]`, as the vocabulary's file spells them, and `vectors [V, size]`."""
+    """Writes the vectors `[V, size]` of all tokens, for `--embeddings`."""
     vocabulary_size = tokenizer.get_vocab_size()
     if size > vocabulary_size:
         raise TrainingError(f"A vocabulary of {vocabulary_size} tokens gives vectors of no more numbers than that.")
     vectors = singular_vectors(positive_information(meetings(split, vocabulary_size)), size)
-    words = np.array([tokenizer.id_to_token(token) for token in range(vocabulary_size)])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, words=words, vectors=vectors.numpy())
+    write_vectors(path, tokenizer, torch.arange(vocabulary_size), vectors)
 
 
 def meetings(split: Split, vocabulary_size: int) -> Tensor:

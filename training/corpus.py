@@ -5,6 +5,7 @@ that a corpus larger than memory trains as well as a small one. Tokens hold the 
 put round it when it is read.
 """
 
+import copy
 import hashlib
 import itertools
 import json
@@ -57,6 +58,14 @@ class Split:
 
     def tokens_of(self, review: int) -> np.ndarray[Any, np.dtype[np.uint16]]:
         return self.tokens[self.offsets[review] : self.offsets[review + 1]]
+
+    def first(self, tokens: float) -> "Split":
+        """The first reviews, as many as have `tokens` together, at least one."""
+        count = max(1, int(np.searchsorted(self.offsets, tokens, side="right")) - 1)
+        part = copy.copy(self)
+        part.offsets, part.stars = self.offsets[: count + 1], self.stars[:count]
+        part.tokens = self.tokens[: part.offsets[-1]]
+        return part
 
     def whole(
         self, review: int, hidden_ratings: float, random: np.random.Generator

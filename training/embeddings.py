@@ -1,4 +1,4 @@
-"""Embeddings that were learnt elsewhere, read into a network's own before it is trained.
+"""Embeddings that were learnt elsewhere: written to a file, and read into a network's own before it is trained.
 
 Two formats: an .npz of `words [N]` and `vectors [N, E]`, and the text format of word2vec and GloVe, `word v1 … vE` a
 line, with or without a first line `N E`. Where the words are the names of the vocabulary's own tokens, each token takes
@@ -44,6 +44,13 @@ def fill_embedding(embedding: Tensor, path: Path, tokenizer: Tokenizer) -> int:
         raise TrainingError(f"The vectors of {path} hold nothing, or what is no number; make the file again.")
     embedding[tokens] = (vectors * (embedding.shape[1] ** -0.5 / spread)).to(embedding.device)
     return len(tokens)
+
+
+def write_vectors(path: Path, tokenizer: Tokenizer, tokens: Tensor, vectors: Tensor) -> None:
+    """Writes an .npz of the names of `tokens [N]`, as the vocabulary's file spells them, and their `vectors [N, E]`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    words = np.array([tokenizer.id_to_token(token) for token in tokens.tolist()])
+    np.savez(path, words=words, vectors=vectors.numpy())
 
 
 def _plain_words(tokenizer: Tokenizer, token: int) -> list[str]:

@@ -25,7 +25,7 @@ def write_metadata(run: Path, options: dict[str, Any], updates: int, processes: 
         "processes": processes,
         "git": _git(),
         "libraries": {"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}},
-        "machine": _machine(),
+        "machine": machine(),
     }
     temporary = path.with_suffix(".writing")
     temporary.write_text(json.dumps({"options": options, "sessions": [*before, session]}, indent=2) + "\n")
@@ -53,7 +53,8 @@ def _version(library: str) -> str | None:
         return None
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+    """What the process runs on."""
     return {
         "system": platform.platform(),
         "instructions": torch.backends.cpu.get_cpu_capability(),

@@ -14,7 +14,7 @@ from training.__main__ import main
 from training.export import load_artifact
 from training.options import FitOptions
 
-STEPS = ["prepare", "train", "embed", "evaluate", "export", "report", "compare", "all"]
+STEPS = ["prepare", "train", "embed", "evaluate", "export", "report", "compare", "lecture", "all"]
 
 
 def figures_in(output: str) -> dict[str, float]:

@@ -157,6 +157,11 @@ class KneserNey:
         """Tokens in the longest n-gram."""
         return len(self.discounts)
 
+    @property
+    def parameters(self) -> int:
+        """Probabilities and back-off weights that it keeps."""
+        return len(self.unigrams) + sum(len(level.shares) + len(level.backoffs) - 2 for level in self.levels)
+
     @classmethod
     def estimate(cls, tokens: Integers, order: int, vocabulary_size: int) -> Self:
         """Estimates the model from `tokens [T]`, as `count_ngrams` takes them."""
