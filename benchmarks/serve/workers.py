@@ -1,11 +1,19 @@
-"""What more worker processes bring on one machine: suggestions and generated tokens per second, beside one worker."""
+"""What more worker processes bring on one machine: suggestions and generated tokens per second, beside one worker.
+
+And how many rows a second their one log takes, which they all share.
+"""
 
 import asyncio
 import statistics
+import tempfile
 import time
 from contextlib import ExitStack
+from datetime import datetime
 from typing import Any
 
+from app.log.request_log import RequestLog
+from app.log.schema import Entry
+from app.settings import Settings
 from benchmarks.serve.client import post
 from benchmarks.serve.load import saturating
 from benchmarks.serve.next_words import ROUNDS, TEXTS, TYPISTS, WARM_UP_SECONDS, WORDS, measured
@@ -15,6 +23,9 @@ from benchmarks.wrk import run_wrk
 
 AT_ONCE = 32
 REVIEW = {"max_tokens": 100}
+LOG_ROWS = 20_000
+BODY = b"x" * 500
+"""Of a request, and of its answer: about what a keystroke at the end of a review has."""
 
 
 def workers(count: int, seconds: float) -> dict[str, Any]:
@@ -34,6 +45,7 @@ def workers(count: int, seconds: float) -> dict[str, Any]:
         "workers": count,
         f"/next-word at {TYPISTS} connections, requests/s": _beside(suggestions),
         f"/generate, {AT_ONCE} at once, tokens/s": _beside(tokens),
+        "rows/s that the SQLite log takes": _log_rows_per_second(),
     }
 
 
@@ -61,3 +73,17 @@ async def _tokens_per_second(server: Server, seconds: float) -> float:
 
     await saturating(ask, AT_ONCE, seconds)
     return written / seconds
+
+
+def _log_rows_per_second() -> float:
+    entry = Entry(datetime(2026, 1, 2), "", "/next-word", 200, 2.0, 0.1, 150, 0, "a model", BODY, BODY)
+    with tempfile.TemporaryDirectory() as directory:
+        log = RequestLog(Settings(database_url=f"sqlite:///{directory}/log.sqlite3", log_queue_rows=LOG_ROWS))
+        for _ in range(LOG_ROWS):
+            log.record(entry)
+        started = time.perf_counter()
+        log.start()
+        log.close()
+        seconds = time.perf_counter() - started
+        assert (log.written, log.dropped) == (LOG_ROWS, 0)
+    return LOG_ROWS / seconds

@@ -130,6 +130,7 @@ def test_model_shows_the_description_and_the_limits(limited_server: Server) -> N
         "max_characters": 50,
         "max_texts": 3,
         "max_body_bytes": 2000,
+        "max_held_body_bytes": 67_108_864,
         "max_strings": 2000,
         "max_head_bytes": 2048,
         "max_connections": 1000,

@@ -19,7 +19,7 @@ from app.bulk.__main__ import _parser, main
 from tests.app.random_artifact import SENTENCES
 from tests.app.support import ROOT, eventually
 
-PARTS, PART_ROWS = 150, 8
+PARTS, PART_ROWS = 60, 8
 
 
 @pytest.fixture
@@ -52,13 +52,13 @@ def test_a_killed_run_goes_on_with_the_parts_that_lack(texts: Path, tmp_path: Pa
     assert not psutil.wait_procs(workers, timeout=60)[1], "a process outlived the one that leads it"
     before = parts_in(output)
     assert 0 < len(before) < PARTS
-    (output / ".part-000149.parquet.of-the-killed").write_bytes(b"half")
+    (output / ".part-000059.parquet.of-the-killed").write_bytes(b"half")
 
     second = begun(texts, random_artifact, output)
     _, said = second.communicate(timeout=120)
     assert second.returncode == 0, said
-    assert f"going on: {len(before) * PART_ROWS:,} of 1,200 rows are there" in said
-    assert "1,200 rows in 150 files" in said
+    assert f"going on: {len(before) * PART_ROWS:,} of 480 rows are there" in said
+    assert "480 rows in 60 files" in said
     after = parts_in(output)
     assert len(after) == PARTS
     assert {name: after[name] for name in before} == before
