@@ -8,7 +8,7 @@ from benchmarks.serve.client import post, read_head, request_bytes
 from benchmarks.servers import Server, serving
 
 CLIENTS = 1000
-AT_ONCE = 25
+AT_ONCE = 12
 STEADY = {"prompt": "The", "seed": 3, "max_tokens": 100}
 BACK_SECONDS = 5.0
 
