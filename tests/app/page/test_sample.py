@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.app.page.visits import Visits
+from tests.app.page.visits import Visits, expect_coloured
 from tests.app.support import Server, eventually
 
 LONG = {"temperature": 1.5, "top_p": 1.0, "max_tokens": 1000, "seed": 3}
@@ -119,7 +119,7 @@ def test_the_text_can_be_copied_and_coloured(page: Page) -> None:
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == text
     page.get_by_role("link", name="Colour it by surprise").click()
-    page.wait_for_function("text => document.querySelector('#tokens').textContent === text + 'end'", arg=text)
+    expect_coloured(page, text)
 
 
 def test_a_link_of_another_model_says_so(visits: Visits, server: Server) -> None:

@@ -23,9 +23,10 @@ def status(page: Page, kind: str) -> None:
 def test_an_overloaded_service_is_left_alone_as_long_as_it_asked(visits: Visits, tmp_path: Path) -> None:
     limits = {"REVIEW_LM_MAX_WAITING_ROWS": "1", "REVIEW_LM_MAX_TOKENS": "10000000", "REVIEW_LM_DEADLINE_SECONDS": "10"}
     with running_server(tmp_path, **limits) as server:
+        # Now, as later the page's own call may fill the service.
+        begins, expected = suggested(server, ""), suggested(server, "The food was ", "so")
         page = visits.open(server, refusals=True)
-        expect_words(page, suggested(server, ""))
-        expected = suggested(server, "The food was ", "so")  # now, as later the page's own call may fill the service
+        expect_words(page, begins)
         asked: list[Request] = []
         refused: list[Response] = []
         page.on("request", lambda request: asked.append(request) if request.url.endswith("/next-word") else None)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.app.page.visits import Visits
+from tests.app.page.visits import Visits, expect_coloured
 from tests.app.support import Server
 
 TEXT = "The waiter brought us bread, olive oil and a trumpet."
@@ -112,7 +112,7 @@ def test_a_rating_is_part_of_what_is_expected(page: Page, server: Server) -> Non
 @pytest.mark.parametrize("text", ["So good 😀😀!\n\nCrème brûlée 🍮", "👩‍👩‍👧 loved it", "  two  spaces "])
 def test_any_text_is_shown_whole(page: Page, text: str) -> None:
     page.locator("#scored-text").fill(text)
-    page.wait_for_function("text => document.querySelector('#tokens').textContent === text + 'end'", arg=text)
+    expect_coloured(page, text)
     assert "".join(shown(page)) == text
 
 
@@ -122,7 +122,7 @@ def test_it_is_the_same_text_as_in_write(page: Page) -> None:
     page.locator("#review").fill("It was fine.")
     page.get_by_role("link", name="Colour it by surprise").click()
     expect(page.locator("#scored-text")).to_have_value("It was fine.")
-    page.wait_for_function("document.querySelector('#tokens').textContent === 'It was fine.end'")
+    expect_coloured(page, "It was fine.")
 
 
 def test_examples_differ_in_word_order_alone(page: Page) -> None:
@@ -130,7 +130,7 @@ def test_examples_differ_in_word_order_alone(page: Page) -> None:
     for name in ("As people write", "Word order matters"):
         page.get_by_role("button", name=name).click()
         text = page.locator("#scored-text").input_value()
-        page.wait_for_function("text => document.querySelector('#tokens').textContent === text + 'end'", arg=text)
+        expect_coloured(page, text)
         perplexities.append(float(page.locator("#score-figures dd").first.inner_text().replace(",", "")))
     assert perplexities[1] > 5 * perplexities[0]
 
@@ -138,5 +138,5 @@ def test_examples_differ_in_word_order_alone(page: Page) -> None:
 def test_what_is_no_markup_stays_text(page: Page) -> None:
     text = "<img src=x onerror=alert(1)> was &amp; good"
     page.locator("#scored-text").fill(text)
-    page.wait_for_function("text => document.querySelector('#tokens').textContent === text + 'end'", arg=text)
+    expect_coloured(page, text)
     expect(page.locator("main img")).to_have_count(0)

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, Request, Route, expect
 
 from tests.app.page.visits import Visits, expect_words, suggested, words
-from tests.app.support import Server
+from tests.app.support import Server, eventually
 
 LETTERS = "The food was"
 
@@ -213,7 +213,7 @@ def test_the_page_measures_from_key_to_paint(page: Page, server: Server) -> None
     page.keyboard.type("The")
     expect_words(page, suggested(server, "", "The"))
     durations = "performance.getEntriesByName('key to painted suggestion').map(each => each.duration)"
-    page.wait_for_function(f"{durations}.length > 0")
+    eventually(lambda: page.evaluate(f"{durations}.length"))
     assert all(duration > 0 for duration in page.evaluate(durations))
 
 

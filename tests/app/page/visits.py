@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, expect
 
-from tests.app.support import Server
+from tests.app.support import Server, eventually
 
 REFUSED = re.compile(r"Failed to load resource: (the server responded with a status of|net::)")
 """What Chromium itself logs of every answer that is an error, whatever the page makes of it."""
@@ -65,3 +65,11 @@ def suggested(server: Server, text: str, prefix: str = "", **asked: Any) -> list
     """What the page is to suggest: up to five words that are not all but impossible, nor what was typed."""
     found = server.post("/next-word", text=text, prefix=prefix, k=6 if prefix else 5, **asked)["suggestions"]
     return [each["word"] for each in found if each["word"] != prefix and each["probability"] >= 0.001][:5]
+
+
+def expect_coloured(page: Page, text: str) -> None:
+    """Waits until all of `text` is there in tokens, with the mark of its end.
+
+    Asked again and again from here, as the page's policy forbids Playwright to wait for an expression in it.
+    """
+    eventually(lambda: page.locator("#tokens").text_content() == f"{text}end")
