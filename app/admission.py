@@ -4,6 +4,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from app.errors import Overloaded
 
@@ -11,55 +12,66 @@ MEMORY_SECONDS = 5.0
 """How far back the current rate of work looks."""
 
 
-class Admission:
-    """Counts the rows and tokens of work that wait or run; may be used from any thread."""
+class Work(NamedTuple):
+    """How much of the engine a request takes: rows at once, tokens in all, and how many of the rows write reviews.
 
-    def __init__(
-        self, max_rows: int, max_tokens: int, longest_seconds: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    Reviews count by themselves because each goes on for many turns and shares every one with the others: too many
+    would make all of them late, while texts and keystrokes take their turns beside them.
+    """
+
+    rows: int = 1
+    tokens: int = 1
+    reviews: int = 0
+
+
+class Admission:
+    """Counts the work that waits or runs; may be used from any thread."""
+
+    def __init__(self, limits: Work, longest_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         """`longest_seconds` is the longest that anybody is told to wait."""
         self._clock = clock
-        self._max_rows, self._max_tokens, self._longest = max_rows, max_tokens, longest_seconds
+        self._limits, self._longest = limits, longest_seconds
         self._lock = threading.Lock()
-        self._finished_rows = self._finished_tokens = 0.0  # each fading by a factor of e in MEMORY_SECONDS
+        self._finished = (0.0, 0.0, 0.0)  # as `Work` has them, each fading by a factor of e in MEMORY_SECONDS
         self._faded = clock()
-        self.rows = self.tokens = 0
+        self.admitted = Work(0, 0, 0)
 
-    def enter(self, rows: int, tokens: int) -> None:
-        """Admits work; raises Overloaded where that would be too much at once. Alone, work of any size is admitted."""
+    def enter(self, work: Work) -> None:
+        """Admits work of any size; raises Overloaded where there is as much of its kind already as a limit allows."""
         with self._lock:
-            if self.rows and (self.rows + rows > self._max_rows or self.tokens + tokens > self._max_tokens):
-                seconds = self._seconds_until(rows, tokens)
-                raise Overloaded(
-                    f"{self.rows} rows and {self.tokens} tokens of work are waiting; come again in {seconds} seconds.",
-                    headers={"Retry-After": str(seconds)},
-                )
-            self.rows += rows
-            self.tokens += tokens
+            rows, tokens, reviews = self.admitted
+            limits = self._limits
+            if rows >= limits.rows or tokens >= limits.tokens or (work.reviews and reviews >= limits.reviews):
+                raise self._refusal(work)
+            self.admitted = Work(rows + work.rows, tokens + work.tokens, reviews + work.reviews)
 
-    def leave(self, rows: int, tokens: int) -> None:
+    def leave(self, work: Work) -> None:
         with self._lock:
             self._fade()
-            self.rows -= rows
-            self.tokens -= tokens
-            self._finished_rows += rows
-            self._finished_tokens += tokens
+            rows, tokens, reviews = self.admitted
+            self.admitted = Work(rows - work.rows, tokens - work.tokens, reviews - work.reviews)
+            rows_done, tokens_done, reviews_done = self._finished
+            self._finished = rows_done + work.rows, tokens_done + work.tokens, reviews_done + work.reviews
 
-    def _seconds_until(self, rows: int, tokens: int) -> int:
-        """How long until there is room for so much more, if work goes on at the rate of the last seconds."""
+    def _refusal(self, work: Work) -> Overloaded:
+        """Tells when there is room again, if work goes on at the rate of the last seconds."""
         self._fade()
-        seconds = 1.0
-        for excess, finished in (
-            (self.rows + rows - self._max_rows, self._finished_rows),
-            (self.tokens + tokens - self._max_tokens, self._finished_tokens),
+        full, seconds = [], 1.0
+        for name, asked, admitted, limit, finished in zip(
+            Work._fields, work, self.admitted, self._limits, self._finished, strict=True
         ):
-            if excess > 0:
-                seconds = max(seconds, excess * MEMORY_SECONDS / finished if finished else math.inf)
-        return math.ceil(min(seconds, max(1.0, self._longest)))
+            if asked and admitted >= limit:
+                full.append(f"{admitted} {name}")
+                seconds = max(seconds, (admitted - limit + 1) * MEMORY_SECONDS / finished if finished else math.inf)
+        wait = math.ceil(min(seconds, max(1.0, self._longest)))
+        return Overloaded(
+            f"{' and '.join(full)} of work are waiting; come again in {wait} seconds.",
+            headers={"Retry-After": str(wait)},
+        )
 
     def _fade(self) -> None:
         now = self._clock()
         factor = math.exp((self._faded - now) / MEMORY_SECONDS)
-        self._finished_rows *= factor
-        self._finished_tokens *= factor
+        rows, tokens, reviews = self._finished
+        self._finished = rows * factor, tokens * factor, reviews * factor
         self._faded = now

@@ -19,7 +19,7 @@ from typing import Any, Generic
 
 import torch
 
-from app.admission import Admission
+from app.admission import Admission, Work
 from app.batch import MAX_ROWS, Kind, Progress, advance, decode, score
 from app.calls import Result, Task, Timing
 from app.errors import DeadlineExceeded, InternalError, NotReady, Overloaded, Problem
@@ -30,14 +30,15 @@ Execute = Callable[[LanguageModel, Sequence[Progress]], None]
 EXECUTE: dict[Kind, Execute] = {"decode": decode, "step": advance, "text": advance, "score": score}
 LONGER: tuple[Kind, ...] = ("decode", "text", "score")
 
+ONE_ROW = Work()
+
 logger = logging.getLogger(__name__)
 
 
 @dataclass(eq=False, slots=True)
 class _Job(Generic[Result]):
     task: Task[Result]
-    rows: int
-    tokens: int
+    work: Work
     arrived: float
     future: "asyncio.Future[tuple[Result, Timing]]"
     timing: Timing = field(default_factory=Timing)
@@ -52,15 +53,14 @@ class Engine:
     def __init__(
         self,
         model: LanguageModel,
-        max_waiting_rows: int,
-        max_waiting_tokens: int,
+        limits: Work,
         deadline_seconds: float,
         telemetry: Telemetry | None = None,
     ) -> None:
         self.model = model
         self._deadline_seconds = deadline_seconds
         self._telemetry = telemetry or Telemetry()
-        self._admission = Admission(max_waiting_rows, max_waiting_tokens, deadline_seconds)
+        self._admission = Admission(limits, deadline_seconds)
         self._inbox: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._lines: dict[Kind, deque[_Job[Any]]] = {kind: deque() for kind in EXECUTE}
         self._ended: list[tuple[_Job[Any], Any, Exception | None]] = []
@@ -76,7 +76,7 @@ class Engine:
     @property
     def admitted_rows(self) -> int:
         """Rows of work that wait or run."""
-        return self._admission.rows
+        return self._admission.admitted.rows
 
     @property
     def running_rows(self) -> int:
@@ -86,7 +86,7 @@ class Engine:
     @property
     def admitted_tokens(self) -> int:
         """Tokens that this work was estimated at."""
-        return self._admission.tokens
+        return self._admission.admitted.tokens
 
     def start(self) -> None:
         self._thread.start()
@@ -100,9 +100,9 @@ class Engine:
             self._thread.join()
 
     def submit(
-        self, task: Task[Result], rows: int = 1, tokens: int = 1, arrived: float | None = None, begin: bool = False
+        self, task: Task[Result], work: Work = ONE_ROW, arrived: float | None = None, begin: bool = False
     ) -> "asyncio.Future[tuple[Result, Timing]]":
-        """Queues a task of at most `rows` rows at once and about `tokens` tokens in all.
+        """Queues a task, which is admitted as so much `work`.
 
         With `begin` it is brought to its first call here, for tasks that get there soon: the engine's own thread has
         the less to do between two calls of the model.
@@ -112,7 +112,7 @@ class Engine:
         `arrived` by the monotonic clock, ends with DeadlineExceeded.
         """
         future: asyncio.Future[tuple[Result, Timing]] = asyncio.get_running_loop().create_future()
-        self._admit(_Job(task, rows, tokens, time.monotonic() if arrived is None else arrived, future), begin)
+        self._admit(_Job(task, work, time.monotonic() if arrived is None else arrived, future), begin)
         return future
 
     def _admit(self, job: _Job[Any], begin: bool) -> None:
@@ -120,7 +120,7 @@ class Engine:
             if self._closing or not self.alive:
                 raise NotReady("The service is stopping or its model has failed; send the request to another instance.")
             try:
-                self._admission.enter(job.rows, job.tokens)
+                self._admission.enter(job.work)
             except Overloaded:
                 self._telemetry.work_ends["refused"].inc()
                 raise
@@ -217,7 +217,7 @@ class Engine:
         for job in jobs:
             if not job.started:
                 job.started, job.timing.queue = True, 1000 * (started - job.arrived)
-                self._running_rows += job.rows
+                self._running_rows += job.work.rows
                 self._telemetry.queue_seconds.observe(started - job.arrived)
         calls = [job.call for job in jobs if job.call]
         try:
@@ -279,11 +279,11 @@ class Engine:
     def _end(self, job: _Job[Any], end: WorkEnd, result: Any = None, error: Exception | None = None) -> None:
         job.task.close()
         self._leave(job, end)
-        self._running_rows -= job.rows if job.started else 0
+        self._running_rows -= job.work.rows if job.started else 0
         self._ended.append((job, result, error))
 
     def _leave(self, job: _Job[Any], end: WorkEnd) -> None:
-        self._admission.leave(job.rows, job.tokens)
+        self._admission.leave(job.work)
         self._telemetry.work_ends[end].inc()
 
     def _deliver(self) -> None:

@@ -15,18 +15,22 @@ MOST_PROBLEMS, MOST_OF_A_NAME = 20, 100
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Makes every failure of `app` answer with problem details."""
+    """Makes every failure of `app` answer with problem details.
+
+    The handlers are `async` because Starlette runs others in a thread of its pool, which under overload is most of what
+    a refusal costs.
+    """
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
 
 
-def _on_problem(request: Request, problem: Exception) -> Response:
+async def _on_problem(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, Problem)
     return problem.response(request.url.path)
 
 
-def _on_invalid(request: Request, error: Exception) -> Response:
+async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     found = error.errors()
     errors = [FieldProblem(field=_field(e), problem=_advice(e), code=_code(e)) for e in found[:MOST_PROBLEMS]]
@@ -59,7 +63,7 @@ def _code(error: Any) -> str:
     return kinds.get(error["type"], "invalid_value")
 
 
-def _on_http(request: Request, error: Exception) -> Response:
+async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 400:  # FastAPI's word for a body that the JSON parser gave up on
         problem = "The body is not JSON in UTF-8, or is nested too deeply, or holds too long a number"

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
+from app.admission import Work
 from app.calls import Result, Task
 from app.engine import Engine
 from app.errors import FieldProblem, InvalidRequest
@@ -36,8 +37,7 @@ class Service:
         self,
         exchange: Exchange,
         task: Task[Result],
-        rows: int,
-        tokens: int,
+        work: Work,
         client: Request | None = None,
         begin: bool = False,
     ) -> Result:
@@ -45,7 +45,7 @@ class Service:
 
         With `client`, the task ends when that client leaves. Watching costs more than a task of a few steps does.
         """
-        future = self.engine.submit(task, rows, tokens, exchange.arrived, begin)
+        future = self.engine.submit(task, work, exchange.arrived, begin)
         if client:
             await _unless_left(future, client)
         result, exchange.timing = await future

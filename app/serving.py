@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 
+from app.admission import Work
 from app.artifact import Artifact, load_artifact
 from app.engine import Engine
 from app.generation import GenerationSettings, generate
@@ -119,8 +120,7 @@ class Serving:
         settings = self._settings
         engine = Engine(
             artifact.model,
-            settings.max_waiting_rows,
-            settings.max_waiting_tokens,
+            Work(settings.max_waiting_rows, settings.max_waiting_tokens, settings.max_waiting_reviews),
             settings.deadline_seconds,
             self.telemetry,
         )
@@ -141,5 +141,5 @@ async def _warm_up(service: Service) -> None:
     texts = encode(model, ["The food was great."])
     for _ in range(2):
         await engine.submit(next_words(model, service.spelling, "The food was", "", 5, None, False))
-        await engine.submit(generate(model, "The food", None, settings), settings.n)
+        await engine.submit(generate(model, "The food", None, settings), Work(settings.n))
         await engine.submit(score(model, texts, None, True))

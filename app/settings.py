@@ -99,9 +99,16 @@ class Settings(BaseSettings):
     max_n: int = Field(16, ge=1, description="reviews that a /generate request or a prompt asks for")
     max_tokens: int = Field(1_000, ge=1, description="tokens of a generated review")
     cache_bytes: int = Field(67_108_864, ge=0, description="memory for states after texts seen before; 0 keeps none")
-    max_waiting_rows: int = Field(128, ge=1, description="rows of work that may wait or run; more is answered with 429")
+    max_waiting_rows: int = Field(
+        256, ge=1, description="rows of work that wait or run, from which on more is answered with 429"
+    )
     max_waiting_tokens: int = Field(
-        400_000, ge=1, description="tokens of work that may wait or run, as estimated; more is answered with 429"
+        200_000,
+        ge=1,
+        description="tokens of work that wait or run, as estimated, from which on more is refused as well",
+    )
+    max_waiting_reviews: int = Field(
+        40, ge=1, description="reviews that wait or are being written, from which on more are refused as well"
     )
     deadline_seconds: float = Field(30.0, gt=0, description="seconds from a request's arrival to its answer")
     read_seconds: float = Field(20.0, gt=0, description="seconds in which a request's head and body must have come")

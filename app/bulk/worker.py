@@ -13,6 +13,7 @@ from uuid import uuid4
 import pyarrow
 import pyarrow.parquet
 
+from app.admission import Work
 from app.bulk.answers import Unanswerable, ask, columns_of
 from app.bulk.job import Done, Job, Part
 from app.bulk.sources import Row, read_part
@@ -37,7 +38,7 @@ class Worker:
         sys.setswitchinterval(SWITCH_SECONDS)
         self._job = job
         self._model = load_language_model(job.model_directory, CACHE_BYTES, job.model_sha256)
-        self._engine = Engine(self._model, sys.maxsize, sys.maxsize, math.inf)
+        self._engine = Engine(self._model, Work(sys.maxsize, sys.maxsize, sys.maxsize), math.inf)
         self._engine.start()
 
     def __call__(self, part: Part) -> Done:

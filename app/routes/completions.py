@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from app.admission import Work
 from app.completion import Completion, complete
 from app.direct_route import DirectRoute
 from app.documented_errors import documented_for_openai
@@ -54,13 +55,14 @@ async def complete_prompts(request: CompletionRequest, client: Client) -> Comple
     wording = _Wording(request, service.model.name, exchange)
     rows = len(prompts) * settings.n
     tokens = sum(tokens_of(len(prompt)) for prompt in prompts) + rows * settings.max_tokens
+    work = Work(rows, tokens, rows if settings.max_tokens else 0)
     if request.stream:
         pieces = Pieces()
         task = complete(service.model, prompts, echoed, request.stars, settings, pieces.emit)
         # Admitted here, so that what would be an error is one before the first byte.
-        return event_stream(pieces, service.engine.submit(task, rows, tokens, exchange.arrived), exchange, wording)
+        return event_stream(pieces, service.engine.submit(task, work, exchange.arrived), exchange, wording)
     task = complete(service.model, prompts, echoed, request.stars, settings)
-    return wording.whole(await service.run(exchange, task, rows, tokens, client))
+    return wording.whole(await service.run(exchange, task, work, client))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from app.admission import Work
 from app.direct_route import DirectRoute
 from app.documented_errors import documented
 from app.errors import MODEL_PROBLEMS
@@ -37,14 +38,15 @@ async def write_reviews(request: GenerateRequest, client: Client) -> GenerateRes
     _check_limits(request, service)
     settings = _settings(request)
     tokens = tokens_of(len(request.prompt)) + settings.n * settings.max_tokens
+    work = Work(settings.n, tokens, settings.n)
     if request.stream:
         pieces = Pieces()
         task = generate(service.model, request.prompt, request.stars, settings, pieces.emit)
         # Admitted here, so that what would be an error is one before the first byte.
-        writing = service.engine.submit(task, settings.n, tokens, exchange.arrived)
+        writing = service.engine.submit(task, work, exchange.arrived)
         return event_stream(pieces, writing, exchange, _Wording(settings.seed, service.model.name, exchange))
     task = generate(service.model, request.prompt, request.stars, settings)
-    written = await service.run(exchange, task, settings.n, tokens, client)
+    written = await service.run(exchange, task, work, client)
     return GenerateResponse(
         reviews=[Review.model_validate(review) for review in written.reviews],
         seed=settings.seed,

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from app.admission import Work
 from app.direct_route import DirectRoute
 from app.documented_errors import documented
 from app.errors import MODEL_PROBLEMS
@@ -27,7 +28,7 @@ async def next_word(request: NextWordRequest, client: Client) -> NextWordRespons
         request.punctuation,
     )
     tokens, begin = tokens_of(len(request.text)), len(request.text) < LONG
-    found = await service.run(exchange, task, rows=1, tokens=tokens, begin=begin)
+    found = await service.run(exchange, task, Work(tokens=tokens), begin=begin)
     exchange.tokens_in, exchange.tokens_out = found.context_tokens, 0
     return NextWordResponse(
         suggestions=[Suggestion(word=each.word, probability=each.probability) for each in found.words],

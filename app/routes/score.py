@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from app.admission import Work
 from app.direct_route import DirectRoute
 from app.documented_errors import documented
 from app.errors import MODEL_PROBLEMS
@@ -26,7 +27,7 @@ async def score_texts(request: ScoreRequest, client: Client) -> ScoreResponse:
     encoded = await service.encode(request.texts)
     task = score(service.model, encoded, request.stars, request.tokens)
     tokens = sum(len(text.tokens) for text in encoded)
-    scored = await service.run(exchange, task, len(encoded), tokens, client)
+    scored = await service.run(exchange, task, Work(len(encoded), tokens), client)
     exchange.tokens_in = sum(len(text.tokens) for text in scored)
     total = sum(text.log_probability for text in scored)
     return ScoreResponse(

@@ -19,13 +19,13 @@ Results = list[Any]
 
 def bits() -> dict[str, Any]:
     """200 generations and 200 scorings, each in five ways; counts those that are equal in all of them."""
-    with serving() as service:
+    with serving(max_waiting_reviews="1000") as service:  # so that none of the crowd is refused
         texts = made_up_texts(service, COUNT, 60)
         generations, scorings = _generations(texts), _scorings(texts)
         alone = asyncio.run(_alone(service, generations, scorings))
         crowded = asyncio.run(_crowded(service, generations, scorings, texts))
         streamed = asyncio.run(_streamed(service, generations, texts))
-    with serving(SERVICE, cache_bytes="0") as other_process:
+    with serving(SERVICE, cache_bytes="0", max_waiting_reviews="1000") as other_process:
         uncached = asyncio.run(_alone(other_process, generations, scorings))
         uncached_crowded = asyncio.run(_crowded(other_process, generations, scorings, texts))
     ways = [crowded, uncached, uncached_crowded]

@@ -16,7 +16,7 @@ BACK_SECONDS = 5.0
 def vanishing() -> dict[str, Any]:
     """1 000 clients that read two events of a stream and close their connection, beside one that reads to the end."""
     # So that none is refused for those who left just now.
-    with serving(max_waiting_rows="1000", max_waiting_tokens="10000000") as service:
+    with serving(max_waiting_rows="1000", max_waiting_tokens="10000000", max_waiting_reviews="1000") as service:
         expected = asyncio.run(post(service, "/generate", STEADY)).json
         asyncio.run(_vanish_all(service, 2 * AT_ONCE))  # warm-up
         rows, memory = service.metric("admitted_rows"), service.resident_bytes

@@ -52,7 +52,7 @@ def limited_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]
         "MAX_BODY_BYTES": "2000",
         "MAX_N": "4",
         "MAX_TOKENS": "10000000",
-        "MAX_WAITING_ROWS": "18",
+        "MAX_WAITING_REVIEWS": "16",
         "MAX_WAITING_TOKENS": "1000000000",
         "DEADLINE_SECONDS": "5",
         "MAX_HEAD_BYTES": "2048",

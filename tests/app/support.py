@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import httpx
 from openai import AsyncOpenAI, OpenAI
 
+from app.admission import Work
 from app.calls import Task
 from app.engine import Engine
 from app.language_model import LanguageModel
@@ -42,7 +43,7 @@ def run_together(model: LanguageModel, tasks: Sequence[Task[Value]]) -> list[Val
     """The results of tasks that an engine of their own runs at the same time."""
 
     async def together() -> list[Value]:
-        engine = Engine(model, max_waiting_rows=100_000, max_waiting_tokens=10_000_000, deadline_seconds=600)
+        engine = Engine(model, Work(100_000, 10_000_000, 100_000), deadline_seconds=600)
         engine.start()
         try:
             finished = await asyncio.gather(*(engine.submit(task) for task in tasks))

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from app.admission import MEMORY_SECONDS, Admission
+from app.admission import MEMORY_SECONDS, Admission, Work
 from app.errors import Overloaded
 
 
@@ -22,69 +22,71 @@ def clock() -> Clock:
 
 @pytest.fixture
 def admission(clock: Clock) -> Admission:
-    return Admission(max_rows=10, max_tokens=1000, longest_seconds=30, clock=clock)
+    return Admission(Work(rows=10, tokens=1000, reviews=4), longest_seconds=30, clock=clock)
 
 
-def refusal(admission: Admission, rows: int, tokens: int) -> int:
+def refusal(admission: Admission, work: Work, full: str) -> int:
     """What `Retry-After` says."""
-    before = (admission.rows, admission.tokens)
+    before = admission.admitted
     with pytest.raises(Overloaded) as refused:
-        admission.enter(rows, tokens)
-    assert (admission.rows, admission.tokens) == before
+        admission.enter(work)
+    assert admission.admitted == before
     seconds = refused.value.headers["Retry-After"]
-    assert f"come again in {seconds} seconds" in refused.value.detail
+    assert refused.value.detail == f"{full} of work are waiting; come again in {seconds} seconds."
     return int(seconds)
 
 
 def test_work_is_admitted_up_to_the_limits(admission: Admission) -> None:
-    admission.enter(9, 900)
-    admission.enter(1, 100)
-    assert (admission.rows, admission.tokens) == (10, 1000)
-    refusal(admission, 1, 0)
-    refusal(admission, 0, 1)
-    admission.leave(9, 900)
-    admission.enter(9, 900)
+    admission.enter(Work(9, 900))
+    admission.enter(Work(1, 50))
+    assert admission.admitted == (10, 950, 0)
+    refusal(admission, Work(1, 0), "10 rows")
+    admission.leave(Work(1, 50))
+    admission.enter(Work(0, 100))
+    refusal(admission, Work(1, 1), "1000 tokens")
+    admission.leave(Work(9, 900))
+    admission.enter(Work(9, 900))
 
 
-def test_work_of_any_size_is_admitted_alone(admission: Admission) -> None:
-    admission.enter(100, 10_000)
-    refusal(admission, 1, 1)
-    admission.leave(100, 10_000)
-    admission.enter(1, 1)
+def test_work_of_any_size_is_admitted_where_there_is_room(admission: Admission) -> None:
+    admission.enter(Work(9, 999, 3))
+    admission.enter(Work(100, 10_000, 100))
+    refusal(admission, Work(1, 1, 1), "109 rows and 10999 tokens and 103 reviews")
+    admission.leave(Work(100, 10_000, 100))
+    admission.enter(Work(1, 1))
+
+
+def test_reviews_keep_out_nothing_but_reviews(admission: Admission) -> None:
+    admission.enter(Work(4, 100, 4))
+    refusal(admission, Work(1, 10, 1), "4 reviews")
+    admission.enter(Work(1, 10))
+    admission.leave(Work(1, 100, 1))
+    admission.enter(Work(1, 10, 1))
 
 
 def test_nobody_is_sent_away_for_longer_than_anything_takes(admission: Admission) -> None:
-    admission.enter(10, 10)
-    assert refusal(admission, 5, 1) == 30  # nothing was finished yet, so nothing is known
+    admission.enter(Work(10, 10))
+    assert refusal(admission, Work(5, 1), "10 rows") == 30  # nothing was finished yet, so nothing is known
 
 
 def test_the_wait_follows_from_the_rate_of_work(admission: Admission, clock: Clock) -> None:
     rate = 2  # rows a second, for long enough to be known
     for _ in range(100):
-        admission.enter(rate, 10)
+        admission.enter(Work(rate, 10))
         clock.now += 1
-        admission.leave(rate, 10)
+        admission.leave(Work(rate, 10))
     # Σ over the seconds past of rate · e^(-t / MEMORY), t = 0, 1, 2 …, which is `rate · MEMORY` and a half second more
     known = rate / (1 - math.exp(-1 / MEMORY_SECONDS)) / MEMORY_SECONDS
-    admission.enter(10, 10)
-    assert refusal(admission, 8, 10) == math.ceil(8 / known) == 4
-    assert refusal(admission, 1, 10) == 1
+    admission.enter(Work(17, 10))
+    assert refusal(admission, Work(1, 10), "17 rows") == math.ceil(8 / known) == 4  # until one of the ten is free
+    admission.leave(Work(7, 5))
+    assert refusal(admission, Work(1, 10), "10 rows") == 1
 
 
 def test_the_wait_follows_from_tokens_where_these_are_short(admission: Admission, clock: Clock) -> None:
     for _ in range(100):
-        admission.enter(1, 100)
+        admission.enter(Work(1, 100))
         clock.now += 1
-        admission.leave(1, 100)
-    admission.enter(1, 1000)
-    assert refusal(admission, 1, 500) == 5
-
-
-def test_what_was_long_ago_no_longer_counts(admission: Admission, clock: Clock) -> None:
-    admission.enter(10, 10)
-    admission.leave(10, 10)
-    admission.enter(10, 10)
-    soon = refusal(admission, 10, 10)
-    clock.now += 2 * MEMORY_SECONDS
-    assert soon == 5
-    assert refusal(admission, 10, 10) == 30
+        admission.leave(Work(1, 100))
+    admission.enter(Work(1, 1500))
+    assert refusal(admission, Work(1, 500), "1500 tokens") == 5

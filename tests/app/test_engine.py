@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from app.admission import Work
 from app.batch import CHUNK, MAX_ROWS
 from app.calls import Advance, Advanced, Decode, Decoded, Score, Scored, Task
 from app.engine import Engine
@@ -24,7 +25,7 @@ LONG = "We waited an hour for a table and then they told us that the kitchen was
 @asynccontextmanager
 async def running_engine(model: LanguageModel, rows: int = 1000, seconds: float = 600) -> AsyncIterator[Engine]:
     """Leaves when all that was admitted is done, so what a test starts it also ends."""
-    engine = Engine(model, rows, 1_000_000, seconds)
+    engine = Engine(model, Work(rows, 1_000_000, rows), seconds)
     engine.start()
     try:
         yield engine
@@ -132,11 +133,11 @@ def test_every_row_of_a_scoring_has_its_own_scores(model: LanguageModel) -> None
 def test_a_task_that_fails_fails_alone(tiny: LanguageModel, make: Callable[[LanguageModel], Task[None]]) -> None:
     async def scenario() -> None:
         async with running_engine(tiny) as engine:
-            neighbours = [engine.submit(counting(tiny, 10), 1) for _ in range(3)]
+            neighbours = [engine.submit(counting(tiny, 10), Work(1)) for _ in range(3)]
             with pytest.raises(InternalError):
-                await engine.submit(make(tiny), 1)
+                await engine.submit(make(tiny), Work(1))
             assert [result for result, _ in await asyncio.gather(*neighbours)] == [10, 10, 10]
-            assert (await engine.submit(counting(tiny, 2), 1))[0] == 2
+            assert (await engine.submit(counting(tiny, 2), Work(1)))[0] == 2
             assert engine.admitted_rows == 0
 
     asyncio.run(scenario())
@@ -147,7 +148,7 @@ def test_a_deadline_ends_a_task(tiny: LanguageModel) -> None:
         async with running_engine(tiny, seconds=0.2) as engine:
             task = endless(tiny)
             with pytest.raises(DeadlineExceeded):
-                await engine.submit(task, 1)
+                await engine.submit(task, Work(1))
             assert inspect.getgeneratorstate(task) == inspect.GEN_CLOSED
             assert engine.admitted_rows == 0
 
@@ -158,8 +159,8 @@ def test_a_cancelled_task_frees_its_rows(tiny: LanguageModel) -> None:
     async def scenario() -> None:
         async with running_engine(tiny) as engine:
             task = endless(tiny, 3)
-            future = engine.submit(task, 3)
-            await engine.submit(counting(tiny, 2), 1)
+            future = engine.submit(task, Work(3))
+            await engine.submit(counting(tiny, 2), Work(1))
             assert engine.admitted_rows == 3
             future.cancel()
             await asyncio.to_thread(eventually, lambda: engine.admitted_rows == 0)
@@ -171,13 +172,16 @@ def test_a_cancelled_task_frees_its_rows(tiny: LanguageModel) -> None:
 def test_what_is_too_much_is_refused_before_any_work(tiny: LanguageModel) -> None:
     async def scenario() -> None:
         async with running_engine(tiny, rows=10) as engine:
-            running = engine.submit(endless(tiny, 8), 8)
+            running = engine.submit(endless(tiny, 9), Work(9))
+            more = engine.submit(endless(tiny, 2), Work(2))
             refused = counting(tiny, 1)
             try:
                 with pytest.raises(Overloaded):
-                    engine.submit(refused, 3)
+                    engine.submit(refused, Work(1))
                 assert inspect.getgeneratorstate(refused) == inspect.GEN_CREATED
-                assert (await engine.submit(counting(tiny, 1), 2))[0] == 1
+                more.cancel()
+                await asyncio.to_thread(eventually, lambda: engine.admitted_rows == 9)
+                assert (await engine.submit(refused, Work(1)))[0] == 1
             finally:
                 running.cancel()
 
@@ -187,7 +191,7 @@ def test_what_is_too_much_is_refused_before_any_work(tiny: LanguageModel) -> Non
 def test_a_task_larger_than_the_limit_runs_when_nothing_else_does(tiny: LanguageModel) -> None:
     async def scenario() -> None:
         async with running_engine(tiny, rows=10) as engine:
-            assert (await engine.submit(counting(tiny, 1), 11))[0] == 1
+            assert (await engine.submit(counting(tiny, 1), Work(11)))[0] == 1
 
     asyncio.run(scenario())
 
@@ -195,20 +199,20 @@ def test_a_task_larger_than_the_limit_runs_when_nothing_else_does(tiny: Language
 def test_closing_finishes_what_was_admitted_and_admits_no_more(tiny: LanguageModel) -> None:
     async def scenario() -> None:
         async with running_engine(tiny) as engine:
-            admitted = [engine.submit(counting(tiny, 50 + place), 1) for place in range(5)]
+            admitted = [engine.submit(counting(tiny, 50 + place), Work(1)) for place in range(5)]
         assert [result for result, _ in await asyncio.gather(*admitted)] == [50, 51, 52, 53, 54]
         assert not engine.alive
         with pytest.raises(NotReady):
-            engine.submit(counting(tiny, 1), 1)
+            engine.submit(counting(tiny, 1), Work(1))
 
     asyncio.run(scenario())
 
 
 def test_an_engine_that_was_not_started_admits_nothing(tiny: LanguageModel) -> None:
     async def scenario() -> None:
-        engine = Engine(tiny, 10, 1000, 1.0)
+        engine = Engine(tiny, Work(10, 1000, 10), 1.0)
         with pytest.raises(NotReady):
-            engine.submit(counting(tiny, 1), 1)
+            engine.submit(counting(tiny, 1), Work(1))
         engine.close()
 
     asyncio.run(scenario())
@@ -217,15 +221,17 @@ def test_an_engine_that_was_not_started_admits_nothing(tiny: LanguageModel) -> N
 def test_nothing_starves(tiny: LanguageModel) -> None:
     async def scenario() -> None:
         async with running_engine(tiny) as engine:
-            others = [engine.submit(endless(tiny, 2), 2) for _ in range(33)]
-            others += [engine.submit(endless_scoring(tiny), 1) for _ in range(3)]
+            others = [engine.submit(endless(tiny, 2), Work(2)) for _ in range(33)]
+            others += [engine.submit(endless_scoring(tiny), Work(1)) for _ in range(3)]
             assert MAX_ROWS < 33 * 2
-            found, _ = await engine.submit(next_words(tiny, Spelling(tiny.vocabulary), "The", "", 5, None, False), 16)
+            found, _ = await engine.submit(
+                next_words(tiny, Spelling(tiny.vocabulary), "The", "", 5, None, False), Work(16)
+            )
             assert len(found.words) == 5
             asked = GenerationSettings(40, 5, SamplingSettings(), [], 1)
-            written, _ = await engine.submit(generate(tiny, "", None, asked), 40)
+            written, _ = await engine.submit(generate(tiny, "", None, asked), Work(40))
             assert len(written.reviews) == 40
-            scored, _ = await engine.submit(score_all(tiny, ["great"] * MAX_ROWS, None, False), MAX_ROWS)
+            scored, _ = await engine.submit(score_all(tiny, ["great"] * MAX_ROWS, None, False), Work(MAX_ROWS))
             assert len(scored) == MAX_ROWS
             for other in others:
                 assert not other.done()
@@ -239,7 +245,7 @@ def test_the_time_in_the_queue_and_in_the_model_is_told(tiny: LanguageModel) -> 
         async with running_engine(tiny) as engine:
             loop = asyncio.get_running_loop()
             before = loop.time()
-            _, timing = await engine.submit(counting(tiny, 5), 1)
+            _, timing = await engine.submit(counting(tiny, 5), Work(1))
             assert 0 < timing.queue + timing.model <= 1000 * (loop.time() - before)
             assert timing.queue >= 0
             assert timing.model > 0
