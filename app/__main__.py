@@ -25,13 +25,13 @@ from app.connection import (  # noqa: E402
     ConnectionLimits,
     put_headers_behind_status_lines,
 )
-from app.console import set_up_console  # noqa: E402
+from app.console import fail, set_up_console  # noqa: E402
 from app.errors import StartupError  # noqa: E402
 from app.keys import read_keys  # noqa: E402
 from app.log.request_log import RequestLog  # noqa: E402
 from app.main import create_app  # noqa: E402
-from app.memory import keep_freed_memory  # noqa: E402
 from app.peers import Peers  # noqa: E402
+from app.process import set_up_process  # noqa: E402
 from app.server import DrainingServer, WorkersServer  # noqa: E402
 from app.settings import Settings, read_settings  # noqa: E402
 from app.workers import Run, Workers  # noqa: E402
@@ -39,19 +39,14 @@ from app.workers import Run, Workers  # noqa: E402
 logger = logging.getLogger(__name__)
 
 
-SWITCH_SECONDS = 0.001
-"""How long the engine waits for the lock of a busy interpreter; by default it is five times that."""
-
-
 def main() -> int:
-    keep_freed_memory()
-    sys.setswitchinterval(SWITCH_SECONDS)
+    set_up_process()
     try:
         settings = read_settings()
         set_up_console(settings.console_format, settings.console_level)
         return _answer(settings) if settings.workers == 1 else _have_answered(settings)
     except StartupError as error:
-        return _fail(str(error))
+        return fail(str(error))
 
 
 def _answer(settings: Settings) -> int:
@@ -69,7 +64,7 @@ def _have_answered(settings: Settings) -> int:
         try:
             app = create_app(settings, artifact, peers)
         except StartupError as error:
-            sys.exit(_fail(str(error)))
+            sys.exit(fail(str(error)))
         return functools.partial(_run, WorkersServer, settings, app, listener)
 
     read_keys(settings.api_keys, settings.api_keys_file)
@@ -124,11 +119,6 @@ def _listen(settings: Settings) -> socket.socket:
     port = listener.getsockname()[1]
     logger.info("listening on http://%s:%d, which describes itself at /docs", settings.host, port)
     return listener
-
-
-def _fail(sentence: str) -> int:
-    print(f"error: {sentence}", file=sys.stderr)
-    return 1
 
 
 if __name__ == "__main__":

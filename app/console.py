@@ -33,6 +33,12 @@ def _json_lines() -> logging.Formatter:
     )
 
 
+def fail(sentence: str) -> int:
+    """Says why a program ends, and returns its exit status."""
+    print(f"error: {sentence}", file=sys.stderr)
+    return 1
+
+
 def print_request(request_id: str, method: str, route: str, status: int, milliseconds: float) -> None:
     """`route` is the one that is declared, as a path may hold whatever its caller likes, line breaks too."""
     milliseconds = round(milliseconds, 3)

@@ -134,10 +134,11 @@ class Engine:
         except StopIteration as finished:
             self._leave(job, "finished")
             job.future.set_result((finished.value, job.timing))
+            return False
         except Exception:
             self._leave(job, "failed")
             raise
-        return job.call is not None
+        return True
 
     # ---- the engine's thread ----
 

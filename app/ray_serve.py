@@ -4,25 +4,19 @@ Each replica is the whole service with an engine and a model of its own. Its set
 its node or of the file; those of the address, the connections and the signals are Ray's to keep, not this service's.
 """
 
-import sys
-
 from fastapi import FastAPI
 from ray import serve
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.console import set_up_console
 from app.main import create_app
-from app.memory import keep_freed_memory
+from app.process import set_up_process
 from app.settings import read_settings
-
-SWITCH_SECONDS = 0.001
-"""How long the engine waits for the lock of a busy interpreter; by default it is five times that."""
 
 
 def build() -> FastAPI:
     """The same app as `python -m app` serves, built in the replica's own process."""
-    keep_freed_memory()
-    sys.setswitchinterval(SWITCH_SECONDS)
+    set_up_process()
     settings = read_settings()
     set_up_console(settings.console_format, settings.console_level)
     app = create_app(settings)

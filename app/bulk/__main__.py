@@ -16,6 +16,7 @@ from app.bulk.answers import columns_of
 from app.bulk.job import Done, Job, Part
 from app.bulk.output import missing, opened
 from app.bulk.sources import files_of, parts_of
+from app.console import fail
 from app.errors import StartupError
 from app.language_model import MODEL_FILE
 from app.schemas import GenerateRequest
@@ -35,13 +36,13 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         _run(options)
     except StartupError as error:
-        return _fail(str(error))
+        return fail(str(error))
     except OSError as error:
-        return _fail(
+        return fail(
             f"{error.filename or 'the output'}: {error.strerror}; check the path, its permissions and the disk."
         )
     except KeyboardInterrupt:
-        return _fail("stopped; the same command goes on with the parts that lack.")
+        return fail("stopped; the same command goes on with the parts that lack.")
     return 0
 
 
@@ -165,11 +166,6 @@ def _count(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
     return int(text)
-
-
-def _fail(sentence: str) -> int:
-    print(f"error: {sentence}", file=sys.stderr)
-    return 1
 
 
 if __name__ == "__main__":

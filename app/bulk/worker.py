@@ -19,13 +19,12 @@ from app.bulk.job import Done, Job, Part
 from app.bulk.sources import Row, read_part
 from app.engine import Engine
 from app.language_model import load_language_model
+from app.process import set_up_process
 
 LANES = 64
 """Rows under way at once: one full call of the model, and the next one."""
 CACHE_BYTES = 67_108_864
 """For states after prompts, which may begin alike."""
-SWITCH_SECONDS = 0.001
-"""How long the engine waits for the lock of a busy interpreter; by default it is five times that."""
 
 
 class Worker:
@@ -35,7 +34,7 @@ class Worker:
         """Raises StartupError where the artifact is not there, or is another than the run began with."""
         # torch says so at its import, and nothing here needs any.
         warnings.filterwarnings("ignore", message="Failed to initialize NumPy")
-        sys.setswitchinterval(SWITCH_SECONDS)
+        set_up_process()
         self._job = job
         self._model = load_language_model(job.model_directory, CACHE_BYTES, job.model_sha256)
         self._engine = Engine(self._model, Work(sys.maxsize, sys.maxsize, sys.maxsize), math.inf)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TextIO
 
+from app.console import fail
 from app.errors import StartupError
 from app.log.formats import FORMATS
 from app.log.reading import Filter, follow, newest, reading
@@ -27,15 +28,15 @@ def main(arguments: list[str] | None = None) -> int:
             rows = follow(engine, which) if options.follow else newest(engine, which, options.limit)
             FORMATS[options.format](rows, output)
     except StartupError as error:
-        return _fail(str(error))
+        return fail(str(error))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes
     except OSError as error:
-        return _fail(
+        return fail(
             f"{error.filename or 'the output'}: {error.strerror}; check the path, its permissions and the disk."
         )
     except KeyboardInterrupt:
-        return 0 if options.follow else _fail("stopped.")
+        return 0 if options.follow else fail("stopped.")
     return 0
 
 
@@ -92,11 +93,6 @@ def _count(text: str) -> int:
     if not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is no number of rows; write 0 for all")
     return int(text)
-
-
-def _fail(sentence: str) -> int:
-    print(f"error: {sentence}", file=sys.stderr)
-    return 1
 
 
 if __name__ == "__main__":
