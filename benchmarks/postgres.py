@@ -32,10 +32,11 @@ class Postgres:
         """As a failure would: connections are cut, transactions under way are lost."""
         self.run("pg_ctl", "stop", "--wait", "--mode", "immediate")
 
-    def create(self, database: str) -> str:
+    def create(self, database: str, encoding: str = "UTF8") -> str:
         """The address of a new and empty database."""
+        options = f"ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{database}"'.encode())
+            connection.execute(f'CREATE DATABASE "{database}" {options}'.encode())
         return self.url(database)
 
     def run(self, program: str, *arguments: str) -> None:

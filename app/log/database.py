@@ -22,8 +22,11 @@ OPENING_SECONDS = 10.0
 PIECE_ROWS = 500
 """Rows of one deletion: it takes milliseconds, and rows that come in wait no longer."""
 ADVICE = "set DATABASE_URL to a database that can be, such as sqlite:////var/lib/review-lm/requests.sqlite3."
-NOT_ANSWERING = {"connect_timeout": "5", "tcp_user_timeout": "10000"}
-"""After how many seconds, and milliseconds, libpq takes a PostgreSQL that says nothing for lost."""
+FOR_POSTGRES = {"connect_timeout": "5", "tcp_user_timeout": "10000", "client_encoding": "utf8"}
+"""After how many seconds, and milliseconds, libpq takes a PostgreSQL that says nothing for lost; and how text is sent.
+
+A database that was made with SQL_ASCII keeps any bytes, and would hand them out as bytes.
+"""
 
 
 class Database:
@@ -140,7 +143,7 @@ def parsed(url: str) -> URL:
     if address.drivername in {"postgresql", "postgres"}:
         address = address.set(drivername="postgresql+psycopg")
     if address.drivername == "postgresql+psycopg":
-        return address.update_query_dict({**NOT_ANSWERING, **address.query})
+        return address.update_query_dict({**FOR_POSTGRES, **address.query})
     if not _is_sqlite(address):
         raise StartupError(f"The request log is written to SQLite or PostgreSQL, not to {address.drivername}; {ADVICE}")
     if address.database in {None, "", ":memory:"}:

@@ -1,6 +1,7 @@
 """Mixed traffic for minutes at 70 % of capacity: `python -m benchmarks.soak --minutes 15`.
 
-Capacity is what the service answers of the same traffic when there is always more to do. At the end the rows of its log
+Capacity is what the service answers of the same traffic when there is always more to do, which also has it take the
+memory that its largest batches need. At the end the rows of its log
 are compared with the answers.
 """
 
@@ -33,7 +34,7 @@ def made_up() -> list[str]:
 
 
 def soak(texts: list[str], minutes: int, picture: Path, minute: float = 60.0, **settings: str) -> dict[str, Any]:
-    """A warm-up minute and as many more, of `minute` seconds each; finding the capacity takes a quarter before them.
+    """A warm-up minute and as many more, of `minute` seconds each; finding the capacity takes two before them.
 
     `settings` are the service's, as `serving` takes them.
     """
@@ -42,7 +43,7 @@ def soak(texts: list[str], minutes: int, picture: Path, minute: float = 60.0, **
         with serving(database=f"sqlite:///{database}", **settings) as service:
             model = httpx.get(f"{service.url}/health").json()["model"]
             asking = Asking(service, mixture(texts, model))
-            capacity = asyncio.run(asking.capacity(minute / 4))
+            capacity = asyncio.run(asking.capacity(2 * minute))
             before = len(asking.asked)
             asyncio.run(asking.run(SHARE * capacity, minutes + 1, minute))
             result = figures(asking, before, minutes, minute)

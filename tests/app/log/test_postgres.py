@@ -89,6 +89,16 @@ def test_a_commit_of_which_the_client_never_hears_is_not_made_twice(postgres: Po
     assert rows_of(url, STATUSES) == [(str(place), 200) for place in range(5)]
 
 
+def test_a_database_that_knows_no_encoding_keeps_texts_as_utf_8(postgres: Postgres) -> None:
+    url = postgres.create("bytes", encoding="SQL_ASCII")
+    log = log_of(url)
+    log.start()
+    log.record(entry("crème brûlée"))
+    eventually(lambda: log.written == 1)
+    log.close()
+    assert rows_of(f"{url}?client_encoding=utf8", STATUSES) == [("crème brûlée", 200)]
+
+
 @pytest.mark.parametrize("durability", ["background", "commit"])
 def test_a_postgres_that_goes_away_and_comes_back_has_every_row_once(
     postgres: Postgres, tmp_path: Path, random_artifact: Path, durability: str
