@@ -59,29 +59,44 @@ class Progress:
 
 
 def advance(model: LanguageModel, calls: Sequence[Progress]) -> None:
-    tokens, lengths, states, width = _chunk(calls)
-    ends = [all(len(left) <= width for left in call.left) for call in calls]
-    wanted = Wanted(_sets(calls, ends))
-    log_probabilities, states, *best = model.calls.advance(tokens, lengths, states, *wanted.arguments())
-    ranked, chosen = wanted.ranked(*best), _chosen(calls, ends, log_probabilities)
-    for (call, rows), ended in zip(_slices(calls), ends, strict=True):
+    tokens, lengths, states, width = _chunk(calls, padded=False)
+    told, rows = _told(calls, width)
+    wanted = Wanted(_sets(calls, told))
+    log_probabilities, states, *best = model.calls.advance(tokens, lengths, states, rows, *wanted.arguments())
+    ranked, chosen = wanted.ranked(*best), _chosen(calls, told, log_probabilities)
+    for (call, own), place in zip(_slices(calls), told, strict=True):
         # A row that was done before this chunk kept its state, from which the same probabilities follow again.
-        call.states = states[rows]
-        if not ended:
-            call.left = [left[width:] for left in call.left]
-            continue
-        asked, own = call.call, log_probabilities[rows]
-        assert isinstance(asked, Advance)
-        found = [ranked[row] for row in range(rows.start, rows.stop)] if asked.among else []
-        call.result = Advanced(own, call.states, found, chosen.get(rows.start))
+        call.states, call.left = states[own], [left[width:] for left in call.left]
+        if place:
+            asked = call.call
+            assert isinstance(asked, Advance)
+            found = [ranked[row] for row in range(place.start, place.stop)] if asked.among else []
+            call.result = Advanced(log_probabilities[place], call.states, found, chosen.get(place.start))
+        elif not any(call.left):
+            call.result = Advanced([], call.states)
 
 
-def _chosen(calls: Sequence[Progress], ends: Sequence[bool], log_probabilities: Sequence[Tensor]) -> dict[int, Chosen]:
+def _told(calls: Sequence[Progress], width: int) -> tuple[list[slice | None], list[int]]:
+    """For each call that ends with this chunk and wants probabilities where its rows are among those; and all those."""
+    told: list[slice | None] = []
+    rows: list[int] = []
+    for call, own in _slices(calls):
+        place = None
+        if isinstance(call.call, Advance) and call.call.probabilities and all(len(left) <= width for left in call.left):
+            place = slice(len(rows), len(rows) + len(call.left))
+            rows += range(own.start, own.stop)
+        told.append(place)
+    return told, rows
+
+
+def _chosen(
+    calls: Sequence[Progress], told: Sequence[slice | None], log_probabilities: Sequence[Tensor]
+) -> dict[int, Chosen]:
     """What the calls that end now draw, by their first rows: all at once."""
     drawing = [
-        (rows.start, call.call.draws)
-        for (call, rows), ended in zip(_slices(calls), ends, strict=True)
-        if ended and isinstance(call.call, Advance) and call.call.draws
+        (place.start, call.call.draws)
+        for call, place in zip(calls, told, strict=True)
+        if place and isinstance(call.call, Advance) and call.call.draws
     ]
     if not drawing:
         return {}
@@ -92,11 +107,11 @@ def _chosen(calls: Sequence[Progress], ends: Sequence[bool], log_probabilities: 
     return {row: chosen.of(slice(*own)) for (row, _), *own in zip(drawing, starts, ends_at, strict=True)}
 
 
-def _sets(calls: Sequence[Progress], ends: Sequence[bool]) -> Iterator[tuple[int, TokenSet]]:
+def _sets(calls: Sequence[Progress], told: Sequence[slice | None]) -> Iterator[tuple[int, TokenSet]]:
     """The rows whose last tokens are run now and whose next ones are to be ranked, each with its set."""
-    for (call, rows), ended in zip(_slices(calls), ends, strict=True):
-        if ended and isinstance(call.call, Advance):
-            yield from enumerate(call.call.among, rows.start)
+    for call, place in zip(calls, told, strict=True):
+        if place and isinstance(call.call, Advance):
+            yield from enumerate(call.call.among, place.start)
 
 
 def decode(model: LanguageModel, calls: Sequence[Progress]) -> None:
@@ -131,7 +146,7 @@ def _stepped(
 
 
 def score(model: LanguageModel, calls: Sequence[Progress]) -> None:
-    tokens, lengths, states, width = _chunk(calls)
+    tokens, lengths, states, width = _chunk(calls, padded=True)
     scores, ranks, states = model.calls.score(tokens, lengths, states, any(map(_ranked, calls)))
     told, places = scores.tolist(), ranks.tolist()
     for call, rows in _slices(calls):
@@ -158,17 +173,16 @@ def _slices(calls: Sequence[Progress]) -> list[tuple[Progress, slice]]:
     return result
 
 
-def _chunk(calls: Sequence[Progress]) -> tuple[list[int], list[int], list[Tensor], int]:
+def _chunk(calls: Sequence[Progress], padded: bool) -> tuple[list[int], list[int], list[Tensor], int]:
     """The next chunk of every row, as `RowCalls` takes it: tokens, lengths and states; and its width.
 
-    It is as wide as the shortest row that is left, so that no row waits for a longer one or is padded to its length;
-    where all are short, as wide as the longest, so that there is one softmax for all of them.
+    Where all rows are short it is as wide as the longest, so that there is one call for all of them. Else, if rows are
+    `padded` to a common length and what pads them takes its time, it is as wide as the shortest that is left.
     """
     rows = [left for call in calls for left in call.left]
     lengths = [len(row) for row in rows]
-    if (longest := max(lengths)) <= SHORT:
-        width = longest
-    else:
-        width = min(*filter(None, lengths), CHUNK, max(1, MAX_TOKENS // len(rows)))
+    longest = max(lengths)
+    most = longest if longest <= SHORT or not padded else min(filter(None, lengths))
+    width = most if longest <= SHORT else min(most, CHUNK, max(1, MAX_TOKENS // len(rows)))
     tokens = [token for row in rows for token in (*row[:width], *[0] * (width - len(row)))]
     return tokens, lengths, [state for call in calls for state in call.states], width

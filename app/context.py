@@ -38,7 +38,7 @@ def read(
         seam += 1
         if seam % STRIDE == 0 and place > start:
             tokens = [*first, *model.vocabulary.encode(text[start:place])]
-            advanced: Advanced = yield Advance([tokens], states)
+            advanced: Advanced = yield Advance([tokens], states, probabilities=False)
             start, first, count, states = place, [], count + len(tokens), advanced.states
             model.states.keep(opening, text[:place], seam - 1, count, states[0])
     # Even where all is cached one call is made, of no tokens: the probabilities follow from the state.

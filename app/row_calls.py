@@ -58,24 +58,30 @@ class RowCalls(nn.Module):
         tokens: list[int],
         lengths: list[int],
         states: list[Tensor],
+        told: list[int],
         sets: list[Tensor],
         are_small: list[bool],
         rows: list[list[int]],
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
-        """Runs `lengths[b]` tokens of row b, of the `[B, T]` in `tokens`, padded and flattened.
+        """Runs `lengths[b]` tokens of row b, at most T, of the `[B, T]` in `tokens`, padded and flattened.
 
-        Returns log-probabilities of each row's next token, rows `[V]`, and the states after, rows `[S]` that hold no
-        other's memory. Then for each of the `sets`, given as `TokenSet` has them, the log-probabilities `[R, SORTED]`
-        of its best tokens in these rows, in falling order, and these tokens; fewer where a set is smaller.
+        Returns log-probabilities of the next token in the rows that are `told`, rows `[V]`, and the states after all,
+        rows `[S]` that hold no other's memory. Then for each of the `sets`, given as `TokenSet` has them, the
+        log-probabilities `[R, SORTED]` of its best tokens in these `rows` of those told, in falling order, and these
+        tokens; fewer where a set is smaller.
         """
         after = self.after(tokens, lengths, torch.stack(states))
-        log_probabilities = self.network.log_probabilities(after)
         kept = [row.clone() for row in after.unbind(0)]
         values: list[Tensor] = []
         best: list[Tensor] = []
+        if len(told) == 0:
+            return values, kept, values, best
+        if len(told) < len(lengths):
+            after = after.index_select(0, torch.tensor(told))
+        log_probabilities = self.network.log_probabilities(after)
         for allowed, is_small, own in zip(sets, are_small, rows):  # noqa: B905 - TorchScript knows no `strict`
             chosen = log_probabilities
-            if len(own) < len(lengths):
+            if len(own) < len(told):
                 chosen = chosen.index_select(0, torch.tensor(own))
             value, token = self.few(chosen, allowed) if is_small else self.largest(chosen + allowed)
             values.append(value)

@@ -78,7 +78,7 @@ def encode(model: LanguageModel, texts: Sequence[str]) -> list[EncodedText]:
 def score(model: LanguageModel, texts: Sequence[EncodedText], stars: int | None, ranks: bool) -> Task[list[ScoredText]]:
     """Scores each text as a whole review of this rating."""
     vocabulary = model.vocabulary
-    opened: Advanced = yield Advance([[vocabulary.opening(stars)]], model.initial_states(1))
+    opened: Advanced = yield Advance([[vocabulary.opening(stars)]], model.initial_states(1), probabilities=False)
     rows = [[*text.tokens, vocabulary.end] for text in texts]
     scored: Scored = yield Score(rows, [opened.states[0]] * len(texts), ranks)
     result = []

@@ -81,7 +81,7 @@ def _parts(model: LanguageModel, rows: int) -> dict[str, float]:
         "step, ms": milliseconds(lambda: model.step(tokens, state)),
         "of it the softmax, ms": milliseconds(lambda: model.module.log_probabilities(state)),
         "step with the next tokens ranked, ms": milliseconds(
-            lambda: model.calls.advance(row_tokens, [1] * rows, row_states, *ranking)
+            lambda: model.calls.advance(row_tokens, [1] * rows, row_states, [*range(rows)], *ranking)
         ),
         "sampling them, ms": milliseconds(lambda: choose(log_probabilities, sampled)),
     }

@@ -15,9 +15,15 @@ PADDED, LENGTHS = [7, 0, 0, 9, 8, 300, 12, 11, 0], [1, 3, 2]
 def test_rows_one_by_one_give_the_bits_of_a_batch(model: LanguageModel) -> None:
     before = list(model.initial_states(3))
     tokens, lengths, state = torch.tensor(PADDED).view(3, 3), torch.tensor(LENGTHS), torch.stack(before)
-    log_probabilities, states, *_ = model.calls.advance(PADDED, LENGTHS, before, [], [], [])
+    log_probabilities, states, *_ = model.calls.advance(PADDED, LENGTHS, before, [0, 1, 2], [], [], [])
     expected = model.advance(tokens, lengths, state)
     assert torch.equal(torch.stack(log_probabilities), expected[0])
+    assert torch.equal(torch.stack(states), expected[1])
+    some, states, *_ = model.calls.advance(PADDED, LENGTHS, before, [2, 0], [], [], [])
+    assert torch.equal(torch.stack(some), expected[0][[2, 0]])
+    assert torch.equal(torch.stack(states), expected[1])
+    none, states, *_ = model.calls.advance(PADDED, LENGTHS, before, [], [], [], [])
+    assert (none, len(states)) == ([], 3)
     assert torch.equal(torch.stack(states), expected[1])
     scores, ranks, states = model.calls.score(PADDED, LENGTHS, before, True)
     for found, wanted in zip(
@@ -31,7 +37,7 @@ def test_rows_one_by_one_give_the_bits_of_a_batch(model: LanguageModel) -> None:
 
 @torch.inference_mode()
 def test_a_state_holds_no_memory_but_its_own(model: LanguageModel) -> None:
-    _, states, *_ = model.calls.advance(PADDED, LENGTHS, list(model.initial_states(3)), [], [], [])
+    _, states, *_ = model.calls.advance(PADDED, LENGTHS, list(model.initial_states(3)), [], [], [], [])
     assert [state.untyped_storage().nbytes() for state in states] == [4 * len(state) for state in states]
 
 
@@ -48,7 +54,11 @@ def test_the_best_tokens_of_each_row_are_those_of_its_set(model: LanguageModel) 
     tokens = [7, 9, 12, 300, 44]
     wanted = Wanted(enumerate(sets))
     log_probabilities, _, *best = model.calls.advance(
-        tokens, [1] * len(tokens), list(model.initial_states(len(tokens))), *wanted.arguments()
+        tokens,
+        [1] * len(tokens),
+        list(model.initial_states(len(tokens))),
+        list(range(len(tokens))),
+        *wanted.arguments(),
     )
     ranked = wanted.ranked(*best)
     for row, allowed in enumerate(sets):
