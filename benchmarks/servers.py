@@ -17,7 +17,7 @@ import psutil
 
 ROOT = Path(__file__).parents[1]
 SERVICE = "app"
-STARTING_SECONDS = 60
+STARTING_SECONDS = 120
 
 
 @dataclass(frozen=True)
