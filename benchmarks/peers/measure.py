@@ -33,11 +33,13 @@ PATIENCE = 5.0
 
 def measure(running: Running, traffic: Traffic, scale: float) -> dict[str, Any]:
     """All that is measured of a server that has just started; `scale` stretches every traffic."""
-    return asyncio.run(_Measuring(running, traffic, scale).all())
+    return asyncio.run(Measuring(running, traffic, scale).all())
 
 
 @dataclass
-class _Measuring:
+class Measuring:
+    """The measuring of one server; `texts` are those that were written alone, by the number of their request."""
+
     running: Running
     traffic: Traffic
     scale: float
@@ -45,7 +47,7 @@ class _Measuring:
     seeds: Counter[str] = field(default_factory=Counter)
 
     def seconds(self, name: str) -> float:
-        return max(1.0, self.scale * SECONDS[name])
+        return self.scale * SECONDS[name]
 
     async def all(self) -> dict[str, Any]:
         result: dict[str, Any] = {"cold start, s": self.running.cold_start}
@@ -80,7 +82,7 @@ class _Measuring:
 
     def typed(self, bodies: list[Any], connections: int, name: str) -> dict[str, float]:
         with self.cpu() as per_thousand:
-            found = run_wrk(f"{self.running.server.url}/next-word", bodies, connections, self.seconds(name))
+            found = run_wrk(f"{self.running.server.url}/next-word", bodies, connections, max(1.0, self.seconds(name)))
         if not found["requests"]:
             return {"requests_per_second": 0.0, "failed": found["failed"]}
         return found | {"cpu": per_thousand(found["requests"])}

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.peers.measure import CLIENTS
 from benchmarks.peers.peers import OURS, PEERS
-from benchmarks.peers.tables import Column, Rounds
+from benchmarks.peers.tables import Column, Results
 
 OURS_COLOUR, OTHER_COLOUR = "tab:blue", "tab:gray"
 Bars = dict[str, tuple[str, ...]]
@@ -22,7 +22,7 @@ WAITING: Bars = {
 }
 
 
-def draw(results: dict[str, Rounds], folder: Path) -> list[str]:
+def draw(results: Results, folder: Path) -> list[str]:
     """Draws all pictures; returns their names."""
     folder.mkdir(parents=True, exist_ok=True)
     figures = {
@@ -39,7 +39,7 @@ def _label(name: str) -> str:
     return PEERS[name].label.strip("*")
 
 
-def _bars(results: dict[str, Rounds], bars: Bars) -> Figure:
+def _bars(results: Results, bars: Bars) -> Figure:
     figure = Figure(figsize=(9.0, 3.2), layout="constrained")
     for axes, (title, path) in zip(figure.subplots(1, len(bars)), bars.items(), strict=True):
         column = Column(title, path)
@@ -58,7 +58,7 @@ def _draw_bars(axes: Axes, found: dict[str, list[float]]) -> None:
     axes.barh([_label(name) for name in names], medians, xerr=[below, above], color=colours, capsize=3)
 
 
-def _lines(results: dict[str, Rounds]) -> Figure:
+def _lines(results: Results) -> Figure:
     figure = Figure(figsize=(9.0, 3.6), layout="constrained")
     for axes, (kind, title) in zip(
         figure.subplots(1, 2, sharey=True), {"generate": "whole", "stream": "streamed"}.items(), strict=True

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import psutil
@@ -27,30 +28,30 @@ class Running:
 
     def cpu_seconds(self) -> float:
         """Of all its processes that live."""
-        return sum(sum(times[:2]) for times in (_of(each, "cpu_times") for each in self.processes()) if times)
+        return sum(sum(times[:2]) for each in self.processes() if (times := _of(each, "cpu_times")))
 
     def memory_bytes(self) -> int:
         """Resident memory of all processes; what they share counts once, where the kernel tells."""
-        found = [_of(each, "memory_full_info") for each in self.processes()]
+        found = (_of(each, "memory_full_info") for each in self.processes())
         return sum(getattr(each, "pss", each.rss) for each in found if each)
 
 
-def _of(process: psutil.Process, what: str) -> tuple[float, ...] | None:
+def _of(process: psutil.Process, what: str) -> Any:
+    """What psutil tells of a process, None of one that has ended."""
     try:
-        values: tuple[float, ...] = getattr(process, what)()
+        return getattr(process, what)()
     except psutil.NoSuchProcess:
         return None
-    return values
 
 
 @contextmanager
-def running(peer: Peer) -> Iterator[Running]:
-    """Runs a server until the end of the block, with nothing kept from a time before."""
+def running(peer: Peer, **settings: str) -> Iterator[Running]:
+    """Runs a server until the end of the block, with nothing kept from a time before; `settings` as for `serving`."""
     started = time.perf_counter()
     left: list[psutil.Process] = []
     with ExitStack() as stack:
         stack.callback(_kill, left)
-        server = stack.enter_context(serving(peer.module))
+        server = stack.enter_context(serving(peer.module, **settings))
         path, body = ("/generate", {"max_tokens": 1}) if peer.writes else ("/next-word", {"text": "The food was "})
         _first_answer(server, *peer.request(path, body))
         found = Running(peer, server, time.perf_counter() - started)

@@ -1,6 +1,5 @@
 """How good the models are that people would serve instead, beside what a token of each takes."""
 
-import json
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,14 +7,14 @@ from typing import Any
 
 from app.metrics_file import read_metrics
 from benchmarks.peers.peers import OURS, TRANSFORMER
-from benchmarks.peers.tables import NOTHING, Rounds, number
+from benchmarks.peers.tables import NOTHING, Results, Rounds, number
 from benchmarks.quality.results import LABELS, comparison, read_results
 from benchmarks.servers import ROOT
 
 NGRAMS = "kneser-ney"
 
 
-def quality_table(folder: Path, results: dict[str, Rounds]) -> str:
+def quality_table(folder: Path, results: Results) -> str:
     """Of what `benchmarks.quality` left in a folder, or else in the artifact; and the artifact itself."""
     metrics = read_metrics(ROOT / "model") or {}
     compared = comparison(read_results(folder)) if any(folder.glob("*.json")) else metrics.get("comparison", [])
@@ -28,7 +27,7 @@ def quality_table(folder: Path, results: dict[str, Rounds]) -> str:
     }
     top_three = metrics["evaluation"]["next_words"]
     lines = [
-        "| | bits per character | next word in the top 3 | parameters | looked up | minutes of training | ms per token |",
+        "| | bits per character | next word in the top 3 | parameters | looked up | minutes | ms per token |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for each in [*compared, shipped]:

@@ -8,7 +8,7 @@ measured for is how it serves, not how well somebody wrote its model's code.
 import json
 import secrets
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import torch

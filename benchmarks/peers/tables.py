@@ -1,7 +1,7 @@
 """The figures of all rounds as tables: the median of each, and behind it the smallest and the largest."""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,21 +9,21 @@ from benchmarks.peers.measure import CLIENTS
 from benchmarks.peers.peers import OURS, PEERS
 
 Rounds = Sequence[dict[str, Any]]
+Results = Mapping[str, Rounds]
+"""Of each server that was measured, in the order of PEERS."""
 NOTHING = "–"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A figure of a server, found in each round's result under `path`; `best` is `max` or `min`, or None for neither."""
+    """A figure of a server, which each round's result has under `path`; `highest` is best, or else the lowest."""
 
     title: str
     path: tuple[str, ...]
-    best: Callable[..., float] | None = min
-    unit: float = 1.0
+    highest: bool = False
 
     def values(self, rounds: Rounds) -> list[float]:
-        found = [_at(each, self.path) for each in rounds]
-        return [self.unit * value for value in found if value is not None]
+        return [value for each in rounds if (value := _at(each, self.path)) is not None]
 
     def text(self, rounds: Rounds) -> str:
         return spread(self.values(rounds))
@@ -53,7 +53,7 @@ def number(value: float) -> str:
 
 def _typing(name: str) -> list[Column]:
     return [
-        Column("requests/s", (name, "requests_per_second"), max),
+        Column("requests/s", (name, "requests_per_second"), highest=True),
         Column("p50, ms", (name, "p50")),
         Column("p99, ms", (name, "p99")),
         Column("CPU s per 1,000", (name, "cpu")),
@@ -65,18 +65,18 @@ TABLES: dict[str, list[Column]] = {
     "Keyboard sessions: 64 connections, a request after every word of texts of 150 words": _typing("typing"),
     "Unrelated contexts of 1 to 200 words, 64 connections": _typing("unrelated"),
     "Texts of up to 150 tokens, whole: tokens/s": [
-        *(Column(f"{count} clients", (f"generate-{count}", "tokens_per_second"), max) for count in CLIENTS),
+        *(Column(f"{count} clients", (f"generate-{count}", "tokens_per_second"), highest=True) for count in CLIENTS),
         Column("p50 of a text at 32, ms", ("generate-32", "p50")),
         Column("p99 at 32, ms", ("generate-32", "p99")),
         Column("CPU s per 1,000 texts at 32", ("generate-32", "cpu")),
     ],
     "The same, streamed: tokens/s, and time to the first token": [
-        *(Column(f"{count} clients", (f"stream-{count}", "tokens_per_second"), max) for count in CLIENTS),
+        *(Column(f"{count} clients", (f"stream-{count}", "tokens_per_second"), highest=True) for count in CLIENTS),
         *(Column(f"first token at {count}, p50 ms", (f"stream-{count}", "first_p50")) for count in CLIENTS),
         Column("first token at 32, p99 ms", ("stream-32", "first_p99")),
     ],
     "Scoring: 16 texts of 500 characters a request, 4 clients": [
-        Column("requests/s", ("score", "requests_per_second"), max),
+        Column("requests/s", ("score", "requests_per_second"), highest=True),
         Column("p50, ms", ("score", "p50")),
         Column("p99, ms", ("score", "p99")),
         Column("CPU s per 1,000", ("score", "cpu")),
@@ -84,12 +84,12 @@ TABLES: dict[str, list[Column]] = {
     "A keystroke beside all of it: 4 who type, 8 texts being written, 2 scorings": [
         Column("p50, ms", ("mixed", "p50")),
         Column("p99, ms", ("mixed", "p99")),
-        Column("requests/s", ("mixed", "requests_per_second"), max),
+        Column("requests/s", ("mixed", "requests_per_second"), highest=True),
     ],
 }
 
 
-def table(columns: Sequence[Column], results: dict[str, Rounds]) -> str:
+def table(columns: Sequence[Column], results: Results) -> str:
     """One of TABLES in Markdown, of the servers that have any of its figures."""
     lines = [f"| | {' | '.join(column.title for column in columns)} |", "|---|" + "---:|" * len(columns)]
     for name, rounds in results.items():
@@ -98,7 +98,7 @@ def table(columns: Sequence[Column], results: dict[str, Rounds]) -> str:
     return "\n".join(lines)
 
 
-def overload_table(results: dict[str, Rounds]) -> str:
+def overload_table(results: Results) -> str:
     """What came of twice as many requests as each can do, in shares of all rounds together."""
     lines = ["| | asked for, requests/s | answered, and what else | p99 of those answered, ms |", "|---|---:|---|---:|"]
     for name, rounds in results.items():
@@ -114,20 +114,16 @@ def overload_table(results: dict[str, Rounds]) -> str:
     return "\n".join(lines)
 
 
-def wins(results: dict[str, Rounds]) -> list[str]:
+def wins(results: Results) -> list[str]:
     """A line for each figure in which the service is not the best: by whom it is beaten, and by how much."""
     lines = []
     for title, columns in TABLES.items():
         for column in columns:
-            medians = {
-                name: statistics.median(values)
-                for name, rounds in results.items()
-                if (values := column.values(rounds)) and column.best
-            }
-            if OURS not in medians or not column.best:
-                continue
-            best = column.best(medians, key=lambda name, medians=medians: medians[name])
-            if medians[best] != medians[OURS]:
-                ours, theirs = number(medians[OURS]), number(medians[best])
-                lines.append(f"- {title.partition(':')[0]}, {column.title}: {PEERS[best].label} {theirs}, ours {ours}")
+            found = {name: column.values(rounds) for name, rounds in results.items()}
+            medians = {name: statistics.median(values) for name, values in found.items() if values}
+            best = (max if column.highest else min)(medians.values(), default=0.0)
+            if OURS in medians and medians[OURS] != best:
+                winner = next(name for name, median in medians.items() if median == best)
+                what = f"{title.partition(':')[0]}, {column.title}"
+                lines.append(f"- {what}: {PEERS[winner].label} {number(best)}, ours {number(medians[OURS])}")
     return lines

@@ -91,7 +91,7 @@ def check(peer: Peer, server: Server, traffic: Traffic) -> dict[str, int]:
 
     Raises TrainingError where suggestions or scores differ, as figures of something else would mean nothing.
     """
-    asked = [each for each in zip(checks(traffic.texts), traffic.answers, strict=True)]
+    asked = list(zip(checks(traffic.texts), traffic.answers, strict=True))
     for (path, body), expected in asked:
         if path == "/generate" or peer.writes:
             continue

@@ -56,7 +56,16 @@ class Score(Worker):
 
 
 if __name__ == "__main__":
-    sys.argv += ["--address", "127.0.0.1", "--port", str(announced_port()), "--timeout", "60000", "--log-level", "error"]
+    sys.argv += [
+        "--address",
+        "127.0.0.1",
+        "--port",
+        str(announced_port()),
+        "--timeout",
+        "60000",
+        "--log-level",
+        "error",
+    ]
     server = Server()
     server.register_runtime(
         {

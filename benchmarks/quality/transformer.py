@@ -99,6 +99,7 @@ class Transformer(nn.Module):
         x = functional.embedding(tokens, self.embedding) + self.positions[start : start + tokens.shape[1]]
         kept = []
         for number, block in enumerate(self.blocks):
+            assert isinstance(block, Block)
             x, own = block.after(x, past[number] if past else None)
             kept.append(own)
         logits = functional.linear(self.norm(x[:, -1]), self.embedding, self.output_bias)
