@@ -71,8 +71,8 @@ def _head(results: Results) -> str:
 
 {WHAT}
 
-Medians of {"–".join(map(str, counts))} rounds, with the smallest and the largest in brackets. In each round every server
-is started, measured and stopped in its turn, each round beginning with another. Typing is measured for
+Medians of {"–".join(map(str, counts))} rounds, with the smallest and the largest in brackets. In each round every
+server is started, measured and stopped in its turn, each round beginning with another. Typing is measured for
 {SECONDS["typing"]:.0f} s, other traffic for about {SECONDS["score"]:.0f}, times {spread(scales)}.
 
 Measured on {machines}, Python {pythons}, {" to ".join(dict.fromkeys([days[0], days[-1]]))}.

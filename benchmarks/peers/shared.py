@@ -29,13 +29,12 @@ from app.schemas import (
     NextWordResponse,
     NextWordUsage,
     Review,
-    Score,
     ScoreRequest,
     ScoreResponse,
-    ScoreUsage,
     Suggestion,
 )
-from app.scoring import ScoredText, bits_per_character, encode, perplexity, score
+from app.score_response import score_response
+from app.scoring import encode, score
 from app.settings import Settings
 from app.spelling import Spelling
 from app.state_cache import StateCache
@@ -93,7 +92,8 @@ class SharedModel:
     def score(self, requests: Sequence[ScoreRequest]) -> list[ScoreResponse]:
         model = self._model
         tasks = [score(model, encode(model, each.texts), each.stars, each.tokens) for each in requests]
-        return [self._scores(found) for found in _finished(together(model, tasks))]
+        found = _finished(together(model, tasks))
+        return [score_response(texts, each.tokens, model.name) for texts, each in zip(found, requests, strict=True)]
 
     def _after(self, begins: Sequence[tuple[int | None, str]]) -> LanguageModel:
         """The model with the states after these ratings and texts, all read in one call, and no others."""
@@ -130,16 +130,6 @@ class SharedModel:
         usage = GenerateUsage(prompt_tokens=written.prompt_tokens, generated_tokens=written.generated_tokens)
         reviews = [Review.model_validate(review) for review in written.reviews]
         return GenerateResponse(reviews=reviews, seed=seed, usage=usage, model=self._model.name)
-
-    def _scores(self, scored: Sequence[ScoredText]) -> ScoreResponse:
-        total = sum(text.log_probability for text in scored)
-        return ScoreResponse(
-            scores=[_score(text) for text in scored],
-            perplexity=perplexity(total, sum(text.words for text in scored)),
-            bits_per_character=bits_per_character(total, sum(text.characters for text in scored)),
-            usage=ScoreUsage(scored_tokens=sum(len(text.tokens) for text in scored)),
-            model=self._model.name,
-        )
 
 
 def together(model: LanguageModel, tasks: Sequence[Task[Result]]) -> Turns[Result]:
@@ -198,18 +188,6 @@ def _settings(request: GenerateRequest) -> GenerationSettings:
     )
     seed = secrets.randbelow(2**31) if request.seed is None else request.seed
     return GenerationSettings(request.n, request.max_tokens, sampling, request.stop, seed)
-
-
-def _score(text: ScoredText) -> Score:
-    return Score(
-        perplexity=text.perplexity,
-        token_perplexity=text.token_perplexity,
-        bits_per_character=text.bits_per_character,
-        log_probability=text.log_probability,
-        words=text.words,
-        tokens=len(text.tokens),
-        characters=text.characters,
-    )
 
 
 def _events(told: Sequence[dict[str, Any]]) -> str:
