@@ -2,7 +2,7 @@
 
 - `@bentoml.api(batchable=True)`: a batch of lists in, a list of as many out; each request is a list of its own
   (https://docs.bentoml.com/en/latest/get-started/adaptive-batching.html).
-- `workers` to leverage the cores, here one for each of two
+- `workers` for parallel work on several cores, `cpu_count` of them
   (https://docs.bentoml.com/en/latest/build-with-bentoml/parallelize-requests.html).
 - An endpoint that streams is a generator of its own for each request: a batch cannot be one
   (https://docs.bentoml.com/en/latest/build-with-bentoml/streaming.html).
@@ -20,11 +20,11 @@ from app.schemas import (
     ScoreRequest,
     ScoreResponse,
 )
-from benchmarks.peers.free_port import announced_port
+from benchmarks.peers.hosting import announced_port
 from benchmarks.peers.shared import SharedModel
 
 
-@bentoml.service(workers=2, traffic={"timeout": 60})
+@bentoml.service(workers="cpu_count", traffic={"timeout": 60})
 class ReviewLM:
     def __init__(self) -> None:
         self.model = SharedModel()

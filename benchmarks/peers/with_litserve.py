@@ -1,6 +1,6 @@
 """LitServe: an endpoint for each kind of request, with dynamic batches, streams as well.
 
-- "For CPU, set to the number of cores available on the machine": two workers for each endpoint, as
+- "For CPU, set to the number of cores available on the machine": so many workers for each endpoint, as
   `LitServer(workers_per_device=…)` says (https://lightning.ai/docs/litserve/api-reference/litserver).
 - `fast_queue`, which is ZeroMQ, for more than 100 requests per second (the same page).
 - `max_batch_size` as large as the model gains by, and a `batch_timeout` of some milliseconds
@@ -15,7 +15,7 @@ from typing import Any
 import litserve
 
 from app.schemas import GenerateRequest, NextWordRequest, ScoreRequest
-from benchmarks.peers.free_port import announced_port
+from benchmarks.peers.hosting import CORES, announced_port
 from benchmarks.peers.shared import SharedModel
 
 
@@ -78,5 +78,5 @@ if __name__ == "__main__":
         Stream(max_batch_size=16, batch_timeout=0.005, api_path="/stream", stream=True),
         Score(max_batch_size=2, batch_timeout=0.005, api_path="/score"),
     ]
-    server = litserve.LitServer(endpoints, accelerator="cpu", workers_per_device=2, fast_queue=True, timeout=60)
+    server = litserve.LitServer(endpoints, accelerator="cpu", workers_per_device=CORES, fast_queue=True, timeout=60)
     server.run(host="127.0.0.1", port=announced_port(), num_api_servers=1, generate_client_file=False)

@@ -12,7 +12,7 @@ from typing import Any
 from mosec import Runtime, Server, SSEWorker, Worker
 
 from app.schemas import GenerateRequest, NextWordRequest, ScoreRequest
-from benchmarks.peers.free_port import announced_port
+from benchmarks.peers.hosting import CORES, announced_port
 from benchmarks.peers.shared import SharedModel
 
 
@@ -69,10 +69,10 @@ if __name__ == "__main__":
     server = Server()
     server.register_runtime(
         {
-            "/next-word": [Runtime(NextWord, num=2, max_batch_size=32, max_wait_time=5)],
-            "/generate": [Runtime(Generate, num=2, max_batch_size=16, max_wait_time=5)],
-            "/stream": [Runtime(Stream, num=2, max_batch_size=16, max_wait_time=5)],
-            "/score": [Runtime(Score, num=2, max_batch_size=2, max_wait_time=5)],
+            "/next-word": [Runtime(NextWord, num=CORES, max_batch_size=32, max_wait_time=5)],
+            "/generate": [Runtime(Generate, num=CORES, max_batch_size=16, max_wait_time=5)],
+            "/stream": [Runtime(Stream, num=CORES, max_batch_size=16, max_wait_time=5)],
+            "/score": [Runtime(Score, num=CORES, max_batch_size=2, max_wait_time=5)],
         }
     )
     server.run()

@@ -29,13 +29,13 @@ from app.schemas import (
     ScoreRequest,
     ScoreResponse,
 )
-from benchmarks.peers.free_port import announced_port
+from benchmarks.peers.hosting import CORES, announced_port
 from benchmarks.peers.shared import SharedModel
 
 app = FastAPI()
 
 
-@serve.deployment(num_replicas=2, max_ongoing_requests=256, ray_actor_options={"num_cpus": 1})
+@serve.deployment(num_replicas=CORES, max_ongoing_requests=256, ray_actor_options={"num_cpus": 1})
 @serve.ingress(app)
 class ReviewLM:
     def __init__(self) -> None:

@@ -1,6 +1,9 @@
-"""A port for servers that want to be told one; they are waited for by what they print."""
+"""What servers want to be told: a port, which they are waited for by, and how many cores there are."""
 
+import os
 import socket
+
+CORES = os.cpu_count() or 1
 
 
 def announced_port() -> int:
