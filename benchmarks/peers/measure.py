@@ -24,7 +24,7 @@ ALL_SECONDS = sum(SECONDS.values()) + (2 * len(CLIENTS) - 1) * SECONDS["write"]
 SCORING_CLIENTS = 4
 VICTIMS = 4
 MIXED_WRITERS, MIXED_SCORERS = 8, 2
-SETTLED_SECONDS, LOOK_SECONDS = 20.0, 0.2
+SETTLED_SECONDS, LOOK_SECONDS, BUSY = 20.0, 0.3, 0.2
 TIMES = 2
 """Of what a server can do, in overload."""
 PATIENCE = 5.0
@@ -38,13 +38,18 @@ def measure(running: Running, traffic: Traffic, scale: float) -> dict[str, Any]:
 
 @dataclass
 class Measuring:
-    """The measuring of one server; `texts` are those that were written alone, by the number of their request."""
+    """The measuring of one server.
+
+    `texts` are those that were written alone, by the number of their request; `idle` is the share of a core that it
+    takes for doing nothing.
+    """
 
     running: Running
     traffic: Traffic
     scale: float
     texts: dict[int, Any] = field(default_factory=dict)
     seeds: Counter[str] = field(default_factory=Counter)
+    idle: float = 0.0
 
     def seconds(self, name: str) -> float:
         return self.scale * SECONDS[name]
@@ -52,8 +57,9 @@ class Measuring:
     async def all(self) -> dict[str, Any]:
         result: dict[str, Any] = {"cold start, s": self.running.cold_start}
         result["same text as the service"] = check(self.running.peer, self.running.server, self.traffic)
+        self.idle = await self.share()
         if not self.running.peer.writes:
-            result |= self.typing()
+            result |= await self.typing()
         for stream, clients in itertools.product((False, True), CLIENTS):
             name = f"{'stream' if stream else 'generate'}-{clients}"
             result[name] = await self.writing(clients, stream)
@@ -66,7 +72,7 @@ class Measuring:
             result["overload"] = await self.overload(TIMES * capacity)
         return result
 
-    def typing(self) -> dict[str, Any]:
+    async def typing(self) -> dict[str, Any]:
         peer, last = self.running.peer, TYPISTS * WORDS
         requests = self.traffic.typing
         asked = {
@@ -76,8 +82,8 @@ class Measuring:
         }
         result = {}
         for name, bodies in asked.items():
+            await self.settle()
             result[name] = self.typed(bodies, TYPISTS, name)
-            settle(self.running)
         return result
 
     def typed(self, bodies: list[Any], connections: int, name: str) -> dict[str, float]:
@@ -95,13 +101,13 @@ class Measuring:
         async def write() -> None:
             number, body = next(bodies)
             answers.append(answer := await self.post("/generate", body, stream))
-            if answer.status == 200:
+            if _whole(answer, stream):
                 self.note_text(number, answer, stream)
 
-        settle(self.running)
+        await self.settle()
         with self.cpu() as per_thousand:
             elapsed = await _timed(saturating(write, clients, self.seconds("write")))
-        done = [answer for answer in answers if answer.status == 200]
+        done = [answer for answer in answers if _whole(answer, stream)]
         tokens = sum(self.tokens(answer, stream) for answer in done)
         firsts = [Answer(seconds=answer.first_event) for answer in done if answer.first_event]
         return {
@@ -109,7 +115,7 @@ class Measuring:
             "requests_per_second": len(done) / elapsed,
             "failed": len(answers) - len(done),
             "cpu": per_thousand(len(done)),
-            **percentiles(done),
+            **(percentiles(done) if done else {}),
             **{f"first_{name}": value for name, value in (percentiles(firsts) if firsts else {}).items()},
         }
 
@@ -131,7 +137,7 @@ class Measuring:
         async def score() -> None:
             answers.append(await self.post("/score", next(bodies)))
 
-        settle(self.running)
+        await self.settle()
         with self.cpu() as per_thousand:
             elapsed = await _timed(saturating(score, SCORING_CLIENTS, self.seconds("score")))
         done = [answer for answer in answers if answer.status == 200]
@@ -139,7 +145,7 @@ class Measuring:
             "requests_per_second": len(done) / elapsed,
             "failed": len(answers) - len(done),
             "cpu": per_thousand(len(done)),
-            **percentiles(done),
+            **(percentiles(done) if done else {}),
         }
 
     async def mixed(self) -> dict[str, float]:
@@ -174,7 +180,7 @@ class Measuring:
             except TimeoutError:
                 answers.append((f"none in {PATIENCE:.0f} s", answer))
 
-        settle(self.running)
+        await self.settle()
         await paced(ask, rate, self.seconds("overload"))
         done = [answer for status, answer in answers if status == "200"]
         shares = {status: count / len(answers) for status, count in Counter(each for each, _ in answers).items()}
@@ -187,6 +193,18 @@ class Measuring:
         except (OSError, EOFError):
             return Answer()
 
+    async def settle(self) -> None:
+        """Waits until the server does nothing any more: requests whose clients left may still be worked on."""
+        give_up = time.monotonic() + SETTLED_SECONDS
+        while await self.share() > self.idle + BUSY and time.monotonic() < give_up:
+            pass
+
+    async def share(self) -> float:
+        """The share of a core that the server takes now."""
+        before, started = self.running.cpu_seconds(), time.perf_counter()
+        await asyncio.sleep(LOOK_SECONDS)
+        return (self.running.cpu_seconds() - before) / (time.perf_counter() - started)
+
     @contextmanager
     def cpu(self) -> Iterator[Callable[[float], float]]:
         """Yields what tells the processor time of the block in seconds for a thousand requests, of so many in all."""
@@ -196,14 +214,8 @@ class Measuring:
         after[0] = self.running.cpu_seconds()
 
 
-def settle(running: Running) -> None:
-    """Waits until the server has nothing to do any more: requests whose clients left may still be worked on."""
-    give_up = time.monotonic() + SETTLED_SECONDS
-    while time.monotonic() < give_up:
-        before = running.cpu_seconds()
-        time.sleep(LOOK_SECONDS)
-        if running.cpu_seconds() - before < LOOK_SECONDS / 2:
-            return
+def _whole(answer: Answer, stream: bool) -> bool:
+    return answer.status == 200 and (not stream or b"[DONE]" in answer.body)
 
 
 async def _timed(work: Any) -> float:

@@ -13,6 +13,7 @@ from benchmarks.peers.peers import Peer
 from benchmarks.servers import STARTING_SECONDS, Server, serving
 
 LOOK_SECONDS = 0.02
+ENDING_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ def running(peer: Peer, **settings: str) -> Iterator[Running]:
             yield found
         finally:
             left += found.processes()
+            _end(server.process)
 
 
 def _first_answer(server: Server, path: str, body: object) -> None:
@@ -71,6 +73,14 @@ def _first_answer(server: Server, path: str, body: object) -> None:
             pass
         time.sleep(LOOK_SECONDS)
     raise RuntimeError(f"{server.url}{path} never answered")
+
+
+def _end(process: psutil.Process) -> None:
+    """Asks a server to end, and does not wait for work that nobody waits for."""
+    process.terminate()
+    _, alive = psutil.wait_procs([process], timeout=ENDING_SECONDS)
+    for each in alive:
+        each.kill()
 
 
 def _kill(left: list[psutil.Process]) -> None:

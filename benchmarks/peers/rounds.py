@@ -2,6 +2,7 @@
 
 import json
 import platform
+import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from benchmarks.peers.traffic import Traffic, kept, made_up
 from benchmarks.quality.results import machine
 
 OTHER_SECONDS = 30.0
-"""That a server's turn takes besides its traffic, until it is known better: starting, checking, ending."""
+"""That a server's turn takes besides its traffic, as far as is known before the first: starting, checking, ending."""
 LARGEST_SCALE = 1.5
 
 
@@ -45,16 +46,16 @@ def run(folder: Path, names: Sequence[str], rounds: int, minutes: float) -> None
     end = time.monotonic() + 60 * minutes
     traffic = kept(folder) or _made_up(folder)
     left = [turn for turn in turns(names, rounds) if not turn.path(folder).exists()]
-    other = OTHER_SECONDS
+    others = [OTHER_SECONDS]
     while left:
         turn = left.pop(0)
         seconds = (end - time.monotonic()) / (len(left) + 1)
-        scale = min(LARGEST_SCALE, max(0.1, (seconds - other) / ALL_SECONDS))
+        scale = min(LARGEST_SCALE, max(0.1, (seconds - statistics.mean(others)) / ALL_SECONDS))
         print(f"round {turn.number}: {turn.name}", flush=True)
         started = time.monotonic()
         result = _measured(PEERS[turn.name], traffic, scale)
         if not PEERS[turn.name].writes:
-            other = max(5.0, time.monotonic() - started - scale * ALL_SECONDS)
+            others.append(time.monotonic() - started - scale * ALL_SECONDS)
         turn.path(folder).write_text(json.dumps(result, indent=2) + "\n")
 
 

@@ -38,8 +38,13 @@ def generate(request: GenerateRequest) -> dict[str, Any]:
 
 @app.post("/stream")
 def stream(request: GenerateRequest) -> StreamingResponse:
-    events = (f"data: {json.dumps(event)}\n\n" for event in _written(request))
-    return StreamingResponse(events, media_type="text/event-stream")
+    return StreamingResponse(_events(request), media_type="text/event-stream")
+
+
+def _events(request: GenerateRequest) -> Iterator[str]:
+    for event in _written(request):
+        yield f"data: {json.dumps(event)}\n\n"
+    yield "data: [DONE]\n\n"
 
 
 def _written(request: GenerateRequest) -> Iterator[dict[str, Any]]:
