@@ -18,9 +18,14 @@ from benchmarks.serve.next_words import TYPISTS, WORDS
 from benchmarks.wrk import run_wrk
 
 CLIENTS = (1, 8, 32)
-SECONDS = {"warm-up": 2.0, "typing": 8.0, "unrelated": 6.0, "write": 4.5, "score": 5.0, "mixed": 7.0, "overload": 10.0}
-"""Of each traffic, before they are scaled to the minutes there are; `write` is done for each of CLIENTS, twice."""
-ALL_SECONDS = sum(SECONDS.values()) + (2 * len(CLIENTS) - 1) * SECONDS["write"]
+SECONDS = {"warm-up": 1.5, "typing": 8.0, "unrelated": 6.0, "write": 4.5, "score": 5.0, "mixed": 7.0, "overload": 10.0}
+"""Of each traffic, before they are scaled to the minutes there are.
+
+`write` is done for each of CLIENTS, twice, and the warm-up for each of four endpoints.
+"""
+ALL_SECONDS = sum(SECONDS.values()) + 3 * SECONDS["warm-up"] + (2 * len(CLIENTS) - 1) * SECONDS["write"]
+LAST = -TYPISTS * WORDS
+"""Where the requests of the last typists begin, who are those beside all other traffic."""
 SCORING_CLIENTS = 4
 VICTIMS = 4
 MIXED_WRITERS, MIXED_SCORERS = 8, 2
@@ -57,7 +62,7 @@ class Measuring:
     async def all(self) -> dict[str, Any]:
         result: dict[str, Any] = {"cold start, s": self.running.cold_start}
         result["same text as the service"] = check(self.running.peer, self.running.server, self.traffic)
-        self.idle = await self.share()
+        await self.warm_up()
         if not self.running.peer.writes:
             result |= await self.typing()
         for stream, clients in itertools.product((False, True), CLIENTS):
@@ -72,12 +77,21 @@ class Measuring:
             result["overload"] = await self.overload(TIMES * capacity)
         return result
 
+    async def warm_up(self) -> None:
+        """Has every worker of every endpoint work for a while: all begin slowly. Nothing of it is typed again."""
+        self.idle = await self.share()
+        for stream in (False, True):
+            await self.writing(max(CLIENTS), stream, "warm-up")
+        if not self.running.peer.writes:
+            await self.scoring("warm-up")
+            self.typed(self.running.peer.typing(self.traffic.typing[LAST - 2000 : LAST]), TYPISTS, "warm-up")
+        self.texts.clear()
+        self.seeds.clear()
+
     async def typing(self) -> dict[str, Any]:
-        peer, last = self.running.peer, TYPISTS * WORDS
-        requests = self.traffic.typing
+        peer = self.running.peer
         asked = {
-            "warm-up": peer.typing(requests[-last - 2000 : -last]),
-            "typing": peer.typing(requests[: -last - 2000]),
+            "typing": peer.typing(self.traffic.typing[: LAST - 2000]),
             "unrelated": [peer.body(each) for each in self.traffic.unrelated],
         }
         result = {}
@@ -93,7 +107,7 @@ class Measuring:
             return {"requests_per_second": 0.0, "failed": found["failed"]}
         return found | {"cpu": per_thousand(found["requests"])}
 
-    async def writing(self, clients: int, stream: bool) -> dict[str, float]:
+    async def writing(self, clients: int, stream: bool, name: str = "write") -> dict[str, float]:
         """So many clients at all times, each with one text after the other; what was begun is waited for."""
         answers: list[Answer] = []
         bodies = itertools.cycle(enumerate(self.traffic.writing))
@@ -106,7 +120,7 @@ class Measuring:
 
         await self.settle()
         with self.cpu() as per_thousand:
-            elapsed = await _timed(saturating(write, clients, self.seconds("write")))
+            elapsed = await _timed(saturating(write, clients, self.seconds(name)))
         done = [answer for answer in answers if _whole(answer, stream)]
         tokens = sum(self.tokens(answer, stream) for answer in done)
         firsts = [Answer(seconds=answer.first_event) for answer in done if answer.first_event]
@@ -130,7 +144,7 @@ class Measuring:
         count: int = told["usage"]["generated_tokens"]
         return count
 
-    async def scoring(self) -> dict[str, float]:
+    async def scoring(self, name: str = "score") -> dict[str, float]:
         answers: list[Answer] = []
         bodies = itertools.cycle(self.traffic.scoring)
 
@@ -139,7 +153,7 @@ class Measuring:
 
         await self.settle()
         with self.cpu() as per_thousand:
-            elapsed = await _timed(saturating(score, SCORING_CLIENTS, self.seconds("score")))
+            elapsed = await _timed(saturating(score, SCORING_CLIENTS, self.seconds(name)))
         done = [answer for answer in answers if answer.status == 200]
         return {
             "requests_per_second": len(done) / elapsed,
@@ -162,7 +176,7 @@ class Measuring:
             *(asyncio.create_task(again_and_again("/score", scored, False)) for _ in range(MIXED_SCORERS)),
         ]
         await asyncio.sleep(1)  # until all of them run
-        typing = self.running.peer.typing(self.traffic.typing[-TYPISTS * WORDS :])
+        typing = self.running.peer.typing(self.traffic.typing[LAST:])
         victims = await asyncio.to_thread(self.typed, typing, VICTIMS, "mixed")
         await asyncio.gather(*heavy)
         return victims
