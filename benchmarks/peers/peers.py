@@ -6,7 +6,8 @@ from typing import Any
 from benchmarks.servers import SERVICE
 
 OURS = "review-lm"
-TRANSFORMER = "transformer"
+TRANSFORMER, WORD_LANGUAGE_MODEL = "transformer", "word-language-model"
+"""Named as `benchmarks.quality` names them."""
 STRIDE = 15
 """So slow that it would not get beyond the first words: every fifteenth request, of contexts of all lengths."""
 
@@ -57,6 +58,13 @@ PEERS = {
             TRANSFORMER,
             "transformer, plain FastAPI",
             "benchmarks.peers.with_transformer",
+            ("fastapi", "uvicorn", "tokenizers"),
+            writes=True,
+        ),
+        Peer(
+            WORD_LANGUAGE_MODEL,
+            "word_language_model, plain FastAPI",
+            "benchmarks.peers.with_word_language_model",
             ("fastapi", "uvicorn", "tokenizers"),
             writes=True,
         ),

@@ -6,39 +6,34 @@ from pathlib import Path
 from typing import Any
 
 from app.metrics_file import read_metrics
-from benchmarks.peers.peers import OURS, TRANSFORMER
+from benchmarks.peers.peers import OURS
 from benchmarks.peers.tables import NOTHING, Results, Rounds, number
 from benchmarks.quality.results import LABELS, comparison, read_results
 from benchmarks.servers import ROOT
-
-NGRAMS = "kneser-ney"
 
 
 def quality_table(folder: Path, results: Results) -> str:
     """Of what `benchmarks.quality` left in a folder, or else in the artifact; and the artifact itself."""
     metrics = read_metrics(ROOT / "model") or {}
     compared = comparison(read_results(folder)) if any(folder.glob("*.json")) else metrics.get("comparison", [])
+    tables = 2 * metrics["network"]["ngrams"] * metrics["network"]["ngram_size"]  # of pairs and of triples
     shipped = {
         "name": "**the shipped model**, trained for longer",
         **metrics["quality"]["test"]["int8"],
-        "parameters": metrics["parameters"] - metrics["network"]["ngrams"] * metrics["network"]["ngram_size"],
-        "looked_up": metrics["network"]["ngrams"] * metrics["network"]["ngram_size"],
+        "parameters": metrics["parameters"] - tables,
+        "looked_up": tables,
         "minutes": metrics["training"]["minutes"],
     }
-    top_three = metrics["evaluation"]["next_words"]
+    next_words = metrics["evaluation"]["next_words"]
+    top_three = {OURS: next_words["model"], "kneser-ney": next_words["Kneser–Ney 5-gram"]}
+    names = {label.replace("`", ""): name for name, label in LABELS.items() if name != OURS}
     lines = [
         "| | bits per character | next word in the top 3 | parameters | looked up | minutes | ms per token |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for each in [*compared, shipped]:
-        predicted, served = None, None
-        if each["name"] == LABELS[NGRAMS]:
-            predicted = top_three["Kneser–Ney 5-gram"]
-        elif each is shipped:
-            predicted, served = top_three["model"], OURS
-        elif each["name"] == LABELS[TRANSFORMER]:
-            served = TRANSFORMER
-        lines.append(_row(each, predicted, results.get(served, []) if served else []))
+        name = OURS if each is shipped else names.get(each["name"], "")
+        lines.append(_row(each, top_three.get(name), results.get(name, [])))
     return "\n".join(lines)
 
 
