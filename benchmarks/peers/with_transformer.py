@@ -1,7 +1,7 @@
 """A GPT-style transformer, which generates with its KV cache behind plain FastAPI.
 
-The one of `benchmarks/quality/transformer.py`, as large as the LSTM that it is compared with there, with random weights:
-a quality run leaves figures, not weights, and a step takes the same time whatever they are.
+The one of `benchmarks/quality/transformer.py`, as large as the LSTM that it is compared with there, with random
+weights: a quality run leaves figures, not weights, and a step takes the same time whatever they are.
 """
 
 from benchmarks.beside.listening import listen
