@@ -7,8 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.peers.measure import CLIENTS
-from benchmarks.peers.peers import OURS, PEERS
-from benchmarks.peers.tables import Column, Results
+from benchmarks.peers.peers import PEERS
+from benchmarks.peers.tables import Column, Results, number
+from benchmarks.servers import SERVICE
 
 OURS_COLOUR, OTHER_COLOUR = "tab:blue", "tab:gray"
 Bars = dict[str, tuple[str, ...]]
@@ -36,7 +37,7 @@ def draw(results: Results, folder: Path) -> list[str]:
 
 
 def _label(name: str) -> str:
-    return PEERS[name].label.strip("*")
+    return PEERS[name].label.replace("*", "").replace(", plain FastAPI", "")
 
 
 def _bars(results: Results, bars: Bars) -> Figure:
@@ -45,7 +46,7 @@ def _bars(results: Results, bars: Bars) -> Figure:
         column = Column(title, path)
         found = {name: values for name, rounds in results.items() if (values := column.values(rounds))}
         _draw_bars(axes, found)
-        axes.set(title=title, xscale="log")
+        axes.set(title=title)
     return figure
 
 
@@ -54,12 +55,14 @@ def _draw_bars(axes: Axes, found: dict[str, list[float]]) -> None:
     medians = [statistics.median(found[name]) for name in names]
     below = [median - min(found[name]) for median, name in zip(medians, names, strict=True)]
     above = [max(found[name]) - median for median, name in zip(medians, names, strict=True)]
-    colours = [OURS_COLOUR if name == OURS else OTHER_COLOUR for name in names]
-    axes.barh([_label(name) for name in names], medians, xerr=[below, above], color=colours, capsize=3)
+    colours = [OURS_COLOUR if PEERS[name].module == SERVICE else OTHER_COLOUR for name in names]
+    bars = axes.barh([_label(name) for name in names], medians, xerr=[below, above], color=colours, capsize=3)
+    axes.bar_label(bars, [number(median) for median in medians], padding=6)
+    axes.margins(x=0.2)
 
 
 def _lines(results: Results) -> Figure:
-    figure = Figure(figsize=(9.0, 3.6), layout="constrained")
+    figure = Figure(figsize=(10.0, 3.6), layout="constrained")
     for axes, (kind, title) in zip(
         figure.subplots(1, 2, sharey=True), {"generate": "whole", "stream": "streamed"}.items(), strict=True
     ):
@@ -67,8 +70,10 @@ def _lines(results: Results) -> Figure:
             found = [Column("", (f"{kind}-{clients}", "tokens_per_second")).values(rounds) for clients in CLIENTS]
             if all(found):
                 medians = [statistics.median(values) for values in found]
-                axes.plot(CLIENTS, medians, ".-", label=_label(name), linewidth=3 if name == OURS else 1)
+                axes.plot(
+                    CLIENTS, medians, ".-", label=_label(name), linewidth=2.5 if PEERS[name].module == SERVICE else 1
+                )
         axes.set(title=f"texts {title}, tokens/s", xlabel="clients", xscale="log", yscale="log")
         axes.set_xticks(CLIENTS, [str(clients) for clients in CLIENTS])
-    axes.legend(frameon=False, fontsize="small")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize="small")
     return figure

@@ -52,7 +52,7 @@ def running(peer: Peer, **settings: str) -> Iterator[Running]:
     left: list[psutil.Process] = []
     with ExitStack() as stack:
         stack.callback(_kill, left)
-        server = stack.enter_context(serving(peer.module, **settings))
+        server = stack.enter_context(serving(peer.module, **dict(peer.settings), **settings))
         path, body = ("/generate", {"max_tokens": 1}) if peer.writes else ("/next-word", {"text": "The food was "})
         _first_answer(server, *peer.request(path, body))
         found = Running(peer, server, time.perf_counter() - started)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from app.settings import variable
 from benchmarks.peers.installed import documentation, installed_bytes, lines
 from benchmarks.peers.measure import PATIENCE, SECONDS, TIMES
 from benchmarks.peers.peers import OURS, PEERS
@@ -45,7 +46,7 @@ def page(results: Results, quality: Path, pictures: list[str]) -> str:
     parts = [_head(results), *(f"![{name.split('.')[0]}](figures/{name})" for name in pictures)]
     for title, columns in TABLES.items():
         parts += [f"## {title}", table(columns, results)]
-    labels = {name: PEERS[name].label.strip("*") for name in results}
+    labels = {name: PEERS[name].label.replace("*", "") for name in results}
     parts += [
         OVERLOAD,
         overload_table(results),
@@ -112,6 +113,7 @@ def _versions(rounds: Rounds) -> str:
 def _set_up(name: str) -> str:
     module = PEERS[name].module
     if module == SERVICE:
-        return "`python -m app` with its defaults: one process, which keeps what was typed before."
+        variables = "".join(f"`{variable(setting)}={value}` " for setting, value in PEERS[name].settings)
+        return f"{variables}`python -m app`, else with its defaults. What was typed before is kept, in each process."
     path = f"{module.replace('.', '/')}.py"
     return f"[{path}](../{path}), `python -m {module}`. {documentation(module)}"

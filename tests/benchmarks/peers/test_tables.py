@@ -104,7 +104,7 @@ def test_without_results_it_says_what_to_do(tmp_path: Path, capsys: pytest.Captu
 def test_an_unknown_server_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--only", "review-lm,nothing"])
-    assert "nothing is none of review-lm,litserve" in capsys.readouterr().err
+    assert "nothing is none of review-lm,review-lm-workers,litserve" in capsys.readouterr().err
 
 
 def test_sizes_are_of_all_that_is_required() -> None:
