@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.peers.measure import CLIENTS
-from benchmarks.peers.peers import OURS, PEERS
+from benchmarks.peers.peers import OUR_WORKERS, OURS, PEERS
 
 Rounds = Sequence[dict[str, Any]]
 Results = Mapping[str, Rounds]
@@ -115,15 +115,20 @@ def overload_table(results: Results) -> str:
 
 
 def wins(results: Results) -> list[str]:
-    """A line for each figure in which the service is not the best: by whom it is beaten, and by how much."""
+    """A line for each figure in which a peer is better than the service: by whom it is beaten, and by how much."""
     lines = []
     for title, columns in TABLES.items():
         for column in columns:
             found = {name: column.values(rounds) for name, rounds in results.items()}
             medians = {name: statistics.median(values) for name, values in found.items() if values}
-            best = (max if column.highest else min)(medians.values(), default=0.0)
-            if OURS in medians and medians[OURS] != best:
+            ours = {name: medians.pop(name) for name in (OURS, OUR_WORKERS) if name in medians}
+            if OURS not in ours or not medians:
+                continue
+            best = (max if column.highest else min)(medians.values())
+            if best > ours[OURS] if column.highest else best < ours[OURS]:
                 winner = next(name for name, median in medians.items() if median == best)
-                what = f"{title.partition(':')[0]}, {column.title}"
-                lines.append(f"- {what}: {PEERS[winner].label} {number(best)}, ours {number(medians[OURS])}")
+                told = ", ".join(f"{PEERS[name].label} {number(median)}" for name, median in ours.items())
+                lines.append(
+                    f"- {title.partition(':')[0]}, {column.title}: {PEERS[winner].label} {number(best)}; {told}"
+                )
     return lines

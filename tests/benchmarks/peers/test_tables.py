@@ -9,7 +9,7 @@ import pytest
 from benchmarks.peers.__main__ import main
 from benchmarks.peers.installed import installed_bytes, lines
 from benchmarks.peers.measure import CLIENTS
-from benchmarks.peers.peers import OURS, PEERS
+from benchmarks.peers.peers import OUR_WORKERS, OURS, PEERS
 from benchmarks.peers.rounds import Turn, turns
 from benchmarks.peers.tables import TABLES, number, overload_table, spread, table, wins
 
@@ -68,9 +68,16 @@ def test_shares_of_an_overload_are_medians_of_their_rounds() -> None:
 
 def test_it_tells_where_the_service_is_beaten() -> None:
     told = wins({OURS: [measured(100, p99=5)], "mosec": [measured(100, p99=4)], "litserve": [measured(90, p99=9)]})
-    assert "- Keyboard sessions, p99, ms: mosec 4.00, ours 5.00" in told
+    assert "- Keyboard sessions, p99, ms: mosec 4.00; **review-lm** 5.00" in told
     assert not [line for line in told if "requests/s" in line]
     assert wins({OURS: [measured(100)], "mosec": [measured(100)]}) == []
+
+
+def test_more_workers_of_the_service_are_no_peer() -> None:
+    told = wins({OURS: [measured(100)], OUR_WORKERS: [measured(190)], "mosec": [measured(150)]})
+    ours = f"**review-lm** 100, {PEERS[OUR_WORKERS].label} 190"
+    assert f"- Scoring, requests/s: mosec 150; {ours}" in told
+    assert wins({OURS: [measured(100)], OUR_WORKERS: [measured(190)]}) == []
 
 
 def test_every_server_has_a_turn_in_each_round_and_each_round_begins_with_another() -> None:
