@@ -3,6 +3,7 @@
 - "For CPU, set to the number of cores available on the machine": so many workers for each endpoint, as
   `LitServer(workers_per_device=…)` says (https://lightning.ai/docs/litserve/api-reference/litserver).
 - `fast_queue`, which is ZeroMQ, for more than 100 requests per second (the same page).
+- `num_api_servers=1`: one for each worker, the default, or for each core answered fewer requests on two cores.
 - `max_batch_size` as large as the model gains by, and a `batch_timeout` of some milliseconds
   (https://lightning.ai/docs/litserve/features/batching).
 - Streams are batched as well: `predict` yields a list with an item for each request
