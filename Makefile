@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: $(BIN)/.service ## run the service with the model in model/ (PORT=8000)
 	REVIEW_LM_PORT=$(PORT) $(BIN)/python -m app
@@ -28,6 +28,15 @@ audit: $(BIN)/.dev ## look the dependencies up among known vulnerabilities (need
 train: $(BIN)/.dev ## train on your reviews: make train REVIEWS=reviews.json.gz MINUTES=60
 	$(BIN)/python -m training all $(REVIEWS) $(if $(MINUTES),--minutes $(MINUTES)) $(OPTIONS)
 
+bench-peers: .venv-peers/.peers ## measure it beside LitServe, BentoML, Ray Serve, mosec and plain FastAPI, in 40 minutes
+	.venv-peers/bin/python -m benchmarks.peers $(OPTIONS)
+
+.venv-peers/.peers: torch-cpu.txt pyproject.toml
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet --no-deps --requirement torch-cpu.txt
+	.venv-peers/bin/pip install --quiet --editable '.[peers]'
+	@touch $@
+
 $(BIN)/python:
 	$(PYTHON) -m venv .venv
 
@@ -43,4 +52,4 @@ $(BIN)/.dev: $(BIN)/.torch pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	@touch $@ $(BIN)/.service
 
-.PHONY: help serve test lint fuzz audit train
+.PHONY: help serve test lint fuzz audit train bench-peers

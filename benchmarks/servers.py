@@ -17,7 +17,7 @@ import psutil
 
 ROOT = Path(__file__).parents[1]
 SERVICE = "app"
-STARTING_SECONDS = 60
+STARTING_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,10 @@ class Server:
 
     def post(self, path: str, **body: Any) -> Any:
         """The answer to a request that has to succeed."""
+        return self.posted(path, body)
+
+    def posted(self, path: str, body: Any) -> Any:
+        """The same for a body that is no object."""
         answer = httpx.post(self.url + path, json=body, timeout=120)
         answer.raise_for_status()
         return answer.json()

@@ -13,7 +13,7 @@ from training.errors import TrainingError
 SCRIPT = Path(__file__).with_name("wrk.lua")
 
 
-def run_wrk(url: str, bodies: Sequence[dict[str, Any]], connections: int, seconds: float) -> dict[str, float]:
+def run_wrk(url: str, bodies: Sequence[Any], connections: int, seconds: float) -> dict[str, float]:
     """Posts the bodies in their order, over and over, whenever a connection is free.
 
     Returns `requests_per_second`, `failed` (requests that were not answered with 2xx), and the latencies `p50`, `p90`

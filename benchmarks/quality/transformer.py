@@ -4,6 +4,7 @@ Pre-norm decoder blocks of causal self-attention and a GELU network, learned pos
 embeddings. By default it has as many parameters as the LSTM it is compared with, within a thousandth.
 """
 
+from collections.abc import Sequence
 from typing import Self
 
 import torch
@@ -17,6 +18,8 @@ from training.evaluate import Scorer
 from training.vocabulary import OPENINGS
 
 INITIAL_DEVIATION = 0.02
+KeysAndValues = tuple[Tensor, Tensor]
+"""Of one block, `[B, heads, T, E / heads]` each: what attention needs of the tokens before."""
 
 
 class TransformerShape(BaseModel):
@@ -49,12 +52,18 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Takes and returns `[B, T, E]`; nothing depends on what comes later in T."""
+        return self.after(x, None)[0]
+
+    def after(self, x: Tensor, past: "KeysAndValues | None") -> "tuple[Tensor, KeysAndValues]":
+        """The same after what was seen before, which is a `past` and a single x `[B, 1, E]`; returns both together."""
         split = self.query_key_value(self.attention_norm(x)).unflatten(2, (3, self.heads, -1))
         query, key, value = split.permute(2, 0, 3, 1, 4)  # [B, heads, T, E / heads] each
-        mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        if past:
+            key, value = torch.cat([past[0], key], dim=2), torch.cat([past[1], value], dim=2)
+        mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=past is None)
         x = x + self.attended(mixed.transpose(1, 2).flatten(2))
         added: Tensor = self.narrow(functional.gelu(self.widen(self.feed_norm(x))))
-        return x + added
+        return x + added, (key, value)
 
 
 class Transformer(nn.Module):
@@ -78,6 +87,23 @@ class Transformer(nn.Module):
         x = functional.embedding(tokens, self.embedding) + self.positions[: tokens.shape[1]]
         hidden: Tensor = self.norm(self.blocks(x))
         return hidden
+
+    def next_token(
+        self, tokens: Tensor, past: Sequence[KeysAndValues] | None = None
+    ) -> tuple[Tensor, list[KeysAndValues]]:
+        """Log-probabilities `[B, V]` of the token after `tokens [B, T]`, and the keys and values of all so far.
+
+        With a `past`, which those before returned, T is 1.
+        """
+        start = past[0][0].shape[2] if past else 0
+        x = functional.embedding(tokens, self.embedding) + self.positions[start : start + tokens.shape[1]]
+        kept = []
+        for number, block in enumerate(self.blocks):
+            assert isinstance(block, Block)
+            x, own = block.after(x, past[number] if past else None)
+            kept.append(own)
+        logits = functional.linear(self.norm(x[:, -1]), self.embedding, self.output_bias)
+        return functional.log_softmax(logits, dim=1), kept
 
     @property
     def output_bias(self) -> Tensor:

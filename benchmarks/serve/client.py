@@ -32,7 +32,7 @@ class Answer:
         return [json.loads(line.removeprefix(EVENT)) for line in lines if b"[DONE]" not in line]
 
 
-async def post(server: Server, path: str, body: dict[str, Any]) -> Answer:
+async def post(server: Server, path: str, body: Any) -> Answer:
     """Sends a request on a connection of its own and reads all of the answer."""
     return await _answer(server, request_bytes(path, body))
 
@@ -60,7 +60,7 @@ async def _answer(server: Server, request: bytes) -> Answer:
     return answer
 
 
-def request_bytes(path: str, body: dict[str, Any]) -> bytes:
+def request_bytes(path: str, body: Any) -> bytes:
     content = json.dumps(body).encode()
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content

@@ -41,7 +41,7 @@ def throughput(seconds: float) -> dict[str, Any]:
             "empty endpoint": (empty, typing),
             # So slow that it would not get beyond the first words: every fifteenth request, of contexts of all lengths.
             "plain way": (plain, typing[::PLAIN_STRIDE]),
-            "unrelated contexts of 1 to 200 words, nothing cached": (uncached, _unrelated(texts)),
+            "unrelated contexts of 1 to 200 words, nothing cached": (uncached, unrelated(texts)),
         }
         for server, requests in loads.values():
             # The last requests are the warm-up, so that what is measured is not known already.
@@ -70,7 +70,8 @@ def _ratios(ours: list[float], theirs: list[float]) -> dict[str, float]:
     return {"median": statistics.median(ratios), "least": ratios[0], "most": ratios[-1]}
 
 
-def _unrelated(texts: list[str]) -> list[dict[str, Any]]:
+def unrelated(texts: list[str]) -> list[dict[str, Any]]:
+    """Requests of people who have nothing to do with each other: contexts of 1 to 200 words from anywhere in these."""
     chance = random.Random(1)
     words = " ".join(texts).split(" ")
     starts = [chance.randrange(len(words) - 200) for _ in range(5000)]

@@ -38,6 +38,15 @@ def reviews(*lengths: int) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
+def test_a_token_after_kept_keys_and_values_is_as_likely_as_after_all_tokens(network: Transformer) -> None:
+    tokens, past = reviews(6, 6)[0], None
+    for begin, end in ((0, 2), (2, 3), (3, 4), (4, 5), (5, 6)):  # the first two together
+        found, past = network.next_token(tokens[:, begin:end], past)
+        logits = functional.linear(network(tokens[:, :end])[:, -1], network.embedding, network.output_bias)
+        torch.testing.assert_close(found, functional.log_softmax(logits, dim=1), rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
 def test_a_block_computes_its_formula(network: Transformer) -> None:
     block = network.blocks[0]
     assert isinstance(block, Block)

@@ -1,0 +1,1 @@
+"""Side by side with what people would serve the model with instead: `python -m benchmarks.peers`."""
