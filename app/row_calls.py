@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from app.sampling import draw
 
 BLOCK = 64
+SOFTMAX_ROWS = 64
+"""Rows of probabilities that are there at once while texts are scored."""
 SORTED = 16
 """Tokens of a row that are ranked; a search seldom asks for more."""
 
@@ -22,6 +24,7 @@ class RowCalls(nn.Module):
 
     block: Final[int] = BLOCK
     sorted: Final[int] = SORTED
+    softmax_rows: Final[int] = SOFTMAX_ROWS
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -92,25 +95,57 @@ class RowCalls(nn.Module):
     def score(
         self, tokens: list[int], lengths: list[int], states: list[Tensor], ranks: bool
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Takes tokens as `advance` does; returns each one's log-probability and rank `[B, T]`, and the states."""
-        batch = torch.tensor(tokens, dtype=torch.int64).view(len(lengths), len(tokens) // len(lengths))
-        scores, places, after = self.network.score(batch, torch.tensor(lengths), torch.stack(states), ranks)
-        return scores, places, after.unbind(0)
+        """Takes tokens as `advance` does; returns each one's log-probability and rank `[B, T]`, and the states.
+
+        Ranks are 0 unless asked for, as both are where a row is padded.
+        """
+        before, state, order, counts = self.walk(tokens, lengths, torch.stack(states))
+        size, width = len(lengths), len(tokens) // len(lengths)
+        # Where in `[B, T]` the token stands that comes after each of the states before.
+        places = torch.cat([order[:count] * width + t for t, count in enumerate(counts)])
+        targets = torch.tensor(tokens, dtype=torch.int64).index_select(0, places).unsqueeze(1)
+        scores, found = torch.zeros(size * width), torch.zeros(size * width, dtype=torch.int64)
+        hidden = torch.cat(before)
+        for start in range(0, hidden.size(0), self.softmax_rows):
+            own_places = places[start : start + self.softmax_rows]
+            log_probabilities = self.network.log_probabilities(hidden[start : start + self.softmax_rows])
+            own = log_probabilities.gather(1, targets[start : start + self.softmax_rows])
+            scores.index_copy_(0, own_places, own.squeeze(1))
+            if ranks:
+                # Comparing into floats, as booleans take torch ten times as long to add up.
+                better = torch.gt(log_probabilities, own, out=torch.empty_like(log_probabilities)).sum(dim=1)
+                found.index_copy_(0, own_places, better.to(torch.int64) + 1)
+        after: list[Tensor] = list(state.unbind(0))
+        return scores.view(size, width), found.view(size, width), after
 
     def after(self, tokens: list[int], lengths: list[int], state: Tensor) -> Tensor:
-        """The state after every row's tokens; each step runs the rows that have a token there, and no others."""
+        """The state after every row's tokens."""
+        return self.walk(tokens, lengths, state)[1]
+
+    def walk(
+        self, tokens: list[int], lengths: list[int], state: Tensor
+    ) -> tuple[list[Tensor], Tensor, Tensor, list[int]]:
+        """Runs every row's tokens; each step runs the rows that have a token there, and no others.
+
+        Returns the states before each step, of the rows that it runs; the states after all, in the order of the rows;
+        the rows in the order in which steps run them, the longest first; and how many each step runs.
+        """
         batch = torch.tensor(tokens, dtype=torch.int64).view(len(lengths), len(tokens) // len(lengths))
         order = torch.argsort(torch.tensor(lengths), descending=True)
         batch, state = batch.index_select(0, order), state.index_select(0, order)
+        before: list[Tensor] = []
+        counts: list[int] = []
         for t in range(batch.size(1)):
             count = 0
             for length in lengths:
                 count += int(length > t)
             if count == 0:
                 break
+            before.append(state[:count])
+            counts.append(count)
             stepped = self.network.consume(batch[:count, t], state[:count])
             state = torch.cat([stepped, state[count:]])
-        return state.index_select(0, torch.argsort(order))
+        return before, state.index_select(0, torch.argsort(order)), order, counts
 
     def few(self, log_probabilities: Tensor, members: Tensor) -> tuple[Tensor, Tensor]:
         """The best of `members [N]`."""

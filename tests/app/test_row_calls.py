@@ -25,11 +25,14 @@ def test_rows_one_by_one_give_the_bits_of_a_batch(model: LanguageModel) -> None:
     none, states, *_ = model.calls.advance(PADDED, LENGTHS, before, [], [], [], [])
     assert (none, len(states)) == ([], 3)
     assert torch.equal(torch.stack(states), expected[1])
-    scores, ranks, states = model.calls.score(PADDED, LENGTHS, before, True)
-    for found, wanted in zip(
-        (scores, ranks, torch.stack(states)), model.score(tokens, lengths, state, True), strict=True
-    ):
-        assert torch.equal(found, wanted)
+    for told in (True, False):
+        scores, ranks, states = model.calls.score(PADDED, LENGTHS, before, told)
+        *both, after = model.score(tokens, lengths, state, told)
+        there = torch.arange(3) < lengths[:, None]
+        for found, wanted in zip((scores, ranks), both, strict=True):
+            assert torch.equal(found[there], wanted[there])
+            assert not found[~there].any()
+        assert torch.equal(torch.stack(states), after)
     log, states = model.calls.step([7, 9, 12], before)
     for found, wanted in zip((log, torch.stack(states)), model.step(torch.tensor([7, 9, 12]), state), strict=True):
         assert torch.equal(found, wanted)
