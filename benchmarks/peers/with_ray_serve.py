@@ -5,8 +5,8 @@
 - A core and OMP_NUM_THREADS for each replica (https://docs.ray.io/en/latest/serve/advanced-guides/performance.html).
 - High throughput by HAProxy and direct calls
   (https://docs.ray.io/en/master/kuberay/user-guides/serve-high-throughput.html).
-- What computes for long runs in a thread, so that the replica's event loop stays free
-  (https://docs.ray.io/en/latest/serve/advanced-guides/asyncio-best-practices.html).
+- What computes for long runs in a thread, so that the replica's event loop stays free: PyTorch gives the interpreter's
+  lock away meanwhile (https://docs.ray.io/en/latest/ray-core/actors/async_api.html).
 """
 
 import asyncio
