@@ -36,7 +36,7 @@ async def write_reviews(request: GenerateRequest, client: Client) -> GenerateRes
     """
     service, exchange = service_of(client), exchange_of(client)
     _check_limits(request, service)
-    settings = _settings(request)
+    settings = settings_of(request)
     tokens = tokens_of(len(request.prompt)) + settings.n * settings.max_tokens
     work = Work(settings.n, tokens, settings.n)
     if request.stream:
@@ -76,7 +76,8 @@ def _check_limits(request: GenerateRequest, service: Service) -> None:
     require_at_most("max_tokens", request.max_tokens, limits.max_tokens, "tokens")
 
 
-def _settings(request: GenerateRequest) -> GenerationSettings:
+def settings_of(request: GenerateRequest) -> GenerationSettings:
+    """What the engine is asked for; without a seed of the request's own, with one that is made up."""
     return GenerationSettings(
         n=request.n,
         max_tokens=request.max_tokens,

@@ -103,17 +103,18 @@ async def _lines(
     try:
         async for piece in pieces:
             for event in wording.piece(piece):
-                yield _line(event)
+                yield event_line(event)
         written, exchange.timing = writing.result()
     except Problem as problem:
-        yield _line(problem.event(exchange.path))
+        yield event_line(problem.event(exchange.path))
     else:
         for event in wording.summary(written):
-            yield _line(event)
+            yield event_line(event)
     finally:
         writing.cancel()  # where the client left, its rows are free at the next turn
     yield "data: [DONE]\n\n"
 
 
-def _line(event: Event) -> str:
+def event_line(event: Event) -> str:
+    """One server-sent event."""
     return f"data: {json.dumps(event, ensure_ascii=False)}\n\n"

@@ -5,8 +5,6 @@ rows of a batch step together until the longest is done, and nothing is kept for
 measured for is how it serves, not how well somebody wrote its model's code.
 """
 
-import json
-import secrets
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -20,7 +18,8 @@ from app.generation import Generation, GenerationSettings, generate
 from app.language_model import LanguageModel, load_language_model
 from app.memory import keep_freed_memory
 from app.next_word import next_words
-from app.sampling import SamplingSettings
+from app.routes.generate import settings_of
+from app.routes.streaming import event_line
 from app.schemas import (
     GenerateRequest,
     GenerateResponse,
@@ -69,13 +68,13 @@ class SharedModel:
         ]
 
     def generate(self, requests: Sequence[GenerateRequest]) -> list[GenerateResponse]:
-        settings = [_settings(each) for each in requests]
+        settings = [settings_of(each) for each in requests]
         written = _finished(self._writing(requests, settings, [[] for _ in requests]))
         return [self._response(each, own.seed) for each, own in zip(written, settings, strict=True)]
 
     def stream(self, requests: Sequence[GenerateRequest]) -> Iterator[list[str]]:
         """Yields after each step the server-sent events that are new of each request, perhaps none."""
-        settings = [_settings(each) for each in requests]
+        settings = [settings_of(each) for each in requests]
         told: list[list[dict[str, Any]]] = [[] for _ in requests]
         turns = self._writing(requests, settings, told)
         try:
@@ -182,13 +181,5 @@ def _finished(turns: Turns[Result]) -> list[Result]:
             return results
 
 
-def _settings(request: GenerateRequest) -> GenerationSettings:
-    sampling = SamplingSettings(
-        request.temperature, request.top_k, request.top_p, request.min_p, request.repetition_penalty
-    )
-    seed = secrets.randbelow(2**31) if request.seed is None else request.seed
-    return GenerationSettings(request.n, request.max_tokens, sampling, request.stop, seed)
-
-
 def _events(told: Sequence[dict[str, Any]]) -> str:
-    return "".join(f"data: {json.dumps(event, ensure_ascii=False)}\n\n" for event in told)
+    return "".join(map(event_line, told))

@@ -5,7 +5,6 @@ the same time whatever they are. Texts of random weights hardly ever end before 
 """
 
 import codecs
-import json
 import secrets
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from app.language_model import Vocabulary, load_language_model
 from app.memory import keep_freed_memory
+from app.routes.streaming import event_line
 from app.sampling import SamplingRow, SamplingSettings, choose, uniforms
 from app.schemas import GenerateRequest
 from app.settings import Settings
@@ -48,8 +48,7 @@ def writer(vocabulary: Vocabulary, next_token: NextToken) -> FastAPI:
 
 
 def _events(vocabulary: Vocabulary, next_token: NextToken, request: GenerateRequest) -> Iterator[str]:
-    for event in _written(vocabulary, next_token, request):
-        yield f"data: {json.dumps(event)}\n\n"
+    yield from map(event_line, _written(vocabulary, next_token, request))
     yield "data: [DONE]\n\n"
 
 

@@ -59,11 +59,12 @@ def skip_gram(ground: Ground, seconds: float) -> Result:
     return Result(
         seconds=time.process_time() - started,
         sections=[
-            Section(
-                title="Skip-gram",
-                text=text,
-                tables=[training, neighbour_table(words), analogy_table(words)],
-                plots=[plane("skip-gram", "Skip-gram with negative sampling", words["negative sampling"])],
+            _section(
+                "Skip-gram",
+                text,
+                training,
+                words,
+                plane("skip-gram", "Skip-gram with negative sampling", words["negative sampling"]),
             )
         ],
     )
@@ -101,11 +102,12 @@ def ranking(ground: Ground, seconds: float) -> Result:
     return Result(
         seconds=time.process_time() - started,
         sections=[
-            Section(
-                title="Ranking windows of text",
-                text=text,
-                tables=[accuracy, neighbour_table(words), analogy_table(words)],
-                plots=[plane("ranking", "The ranking model", words["ranking"])],
+            _section(
+                "Ranking windows of text",
+                text,
+                accuracy,
+                words,
+                plane("ranking", "The ranking model", words["ranking"]),
             )
         ],
     )
@@ -118,6 +120,13 @@ def _keep(ground: Ground, name: str, counts: Tensor, vectors: Tensor) -> None:
 
 
 # ---- what vectors know ----
+
+
+def _section(title: str, text: str, table: Table, vectors: Mapping[str, WordVectors], plot: Plot) -> Section:
+    """What a model of words comes to: its own table, then what its vectors know."""
+    return Section(
+        title=title, text=text, tables=[table, neighbour_table(vectors), analogy_table(vectors)], plots=[plot]
+    )
 
 
 def neighbour_table(vectors: Mapping[str, WordVectors]) -> Table:
