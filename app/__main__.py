@@ -77,6 +77,8 @@ def _have_answered(settings: Settings) -> int:
 
 def _settle() -> None:
     gc.freeze()
+    # Seldom, as nothing here makes cycles but what fails, and a look at all that young objects are takes its time.
+    gc.set_threshold(20_000)
     gc.enable()
 
 

@@ -15,12 +15,14 @@ from app.sampling import Chosen, SamplingRow, choose, draw_sorted, drawing
 
 MAX_ROWS = 32
 """Rows of one call into the model; what is over waits for the next turn."""
+TEXT_ROWS = 64
+"""The same for texts that are read: without a softmax many rows take little longer than a few."""
 CHUNK = 16
 """Tokens of a row that are run in one turn, where few rows are."""
 SHORT = 4
 """Tokens that are no text yet."""
-MAX_TOKENS = 128
-"""Tokens of all rows together that are run in one turn, so that no turn is long."""
+SCORED_TOKENS, READ_TOKENS = 128, 256
+"""Tokens of all rows together that are scored in one turn, or read, so that no turn is long."""
 
 Kind = Literal["decode", "step", "text", "score"]
 
@@ -30,6 +32,8 @@ class Progress:
     """A call under way: what each of its rows still has to run, and what came of it so far."""
 
     call: Call
+    kind: Kind
+    """Which calls are run together; a few tokens, as of a keystroke, never wait for a text."""
     left: list[Sequence[int]]
     states: Sequence[Tensor]
     result: Advanced | Decoded | Scored | None = None
@@ -39,23 +43,18 @@ class Progress:
     @classmethod
     def of(cls, call: Call) -> "Progress":
         if isinstance(call, Decode):
-            return cls(call, [(token,) for token in call.tokens], call.states)
+            return cls(call, "decode", [(token,) for token in call.tokens], call.states)
         if isinstance(call, Score):
             empty: list[list[Any]] = [[] for _ in call.tokens]
-            return cls(call, list(call.tokens), call.states, None, empty, [[] for _ in call.tokens])
-        return cls(call, list(call.tokens), call.states)
+            return cls(call, "score", list(call.tokens), call.states, None, empty, [[] for _ in call.tokens])
+        # What is left of a text stays one: it shares the turns of the others, whose rows cost the less the more.
+        kind: Kind = "step" if all(len(tokens) <= SHORT for tokens in call.tokens) else "text"
+        return cls(call, kind, list(call.tokens), call.states)
 
     @property
     def chooses(self) -> bool:
         """Whether next tokens are chosen at the end of this call."""
         return isinstance(self.call, Decode) or (isinstance(self.call, Advance) and bool(self.call.draws))
-
-    @property
-    def kind(self) -> Kind:
-        """Which calls are run together; a few tokens, as of a keystroke, never wait for a text."""
-        if isinstance(self.call, Advance):
-            return "step" if all(len(left) <= SHORT for left in self.left) else "text"
-        return "decode" if isinstance(self.call, Decode) else "score"
 
 
 def advance(model: LanguageModel, calls: Sequence[Progress]) -> None:
@@ -183,6 +182,7 @@ def _chunk(calls: Sequence[Progress], padded: bool) -> tuple[list[int], list[int
     lengths = [len(row) for row in rows]
     longest = max(lengths)
     most = longest if longest <= SHORT or not padded else min(filter(None, lengths))
-    width = most if longest <= SHORT else min(most, CHUNK, max(1, MAX_TOKENS // len(rows)))
+    tokens_at_once = SCORED_TOKENS if padded else READ_TOKENS
+    width = most if longest <= SHORT else min(most, CHUNK, max(1, tokens_at_once // len(rows)))
     tokens = [token for row in rows for token in (*row[:width], *[0] * (width - len(row)))]
     return tokens, lengths, [state for call in calls for state in call.states], width

@@ -5,12 +5,13 @@ pieces as they come in, as a request that comes in one piece, as nearly all do, 
 """
 
 from asyncio import TimerHandle, Transport
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.errors import BadRequest, HeadTooLarge, Problem, RequestTimeout, TooManyConnections
+from app.joined_writes import JoinedWrites
 
 LINGER_SECONDS = 2.0
 """How long what a refused client still sends is thrown away, so that it can read why it was refused."""
@@ -50,7 +51,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._write_clock: TimerHandle | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(cast(Transport, JoinedWrites(transport, self.loop)))
         if len(self.connections) > self._limits.max_connections:
             self.app = _probes_alone(self.app)
         self._start_clock()

@@ -20,7 +20,7 @@ from typing import Any, Generic
 import torch
 
 from app.admission import Admission, Work
-from app.batch import MAX_ROWS, Kind, Progress, advance, decode, score
+from app.batch import MAX_ROWS, TEXT_ROWS, Kind, Progress, advance, decode, score
 from app.calls import Result, Task, Timing
 from app.errors import DeadlineExceeded, InternalError, NotReady, Overloaded, Problem
 from app.language_model import LanguageModel
@@ -61,6 +61,7 @@ class Engine:
         self._deadline_seconds = deadline_seconds
         self._telemetry = telemetry or Telemetry()
         self._admission = Admission(limits, deadline_seconds)
+        self._fresh: list[_Job[Any]] = []
         self._inbox: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._lines: dict[Kind, deque[_Job[Any]]] = {kind: deque() for kind in EXECUTE}
         self._ended: list[tuple[_Job[Any], Any, Exception | None]] = []
@@ -95,7 +96,8 @@ class Engine:
         """Finishes what was admitted, then stops the thread."""
         with self._lock:
             self._closing = True
-            self._inbox.put(None)
+        self._hand_over()
+        self._inbox.put(None)
         if self._thread.is_alive():
             self._thread.join()
 
@@ -125,6 +127,17 @@ class Engine:
                 self._telemetry.work_ends["refused"].inc()
                 raise
             if not begin or self._has_call(job):
+                self._fresh.append(job)
+                job.future.get_loop().call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        """Hands over what is fresh, after the event loop's turn: all that came in together shares the engine's turn.
+
+        One by one the first would have a turn to itself, and the engine would ask for the interpreter in between.
+        """
+        with self._lock:
+            fresh, self._fresh = self._fresh, []
+            for job in fresh:
                 self._inbox.put(job)
 
     def _has_call(self, job: _Job[Any]) -> bool:
@@ -192,7 +205,7 @@ class Engine:
     def _run(self, kind: Kind) -> None:
         line = self._lines[kind]
         self._drop_ended(line, time.monotonic())
-        if jobs := _first_rows(line):
+        if jobs := _first_rows(line, TEXT_ROWS if kind == "text" else MAX_ROWS):
             self._execute(jobs, kind)
             self._deliver()  # at once, so that the event loop answers while the next call runs
 
@@ -305,13 +318,13 @@ def _settle(ended: list[tuple[_Job[Any], Any, Exception | None]]) -> None:
             job.future.set_exception(error)
 
 
-def _first_rows(line: deque[_Job[Any]]) -> list[_Job[Any]]:
-    """Takes the jobs of one turn out of the line: the first, and as many more as fit into a call."""
+def _first_rows(line: deque[_Job[Any]], most: int) -> list[_Job[Any]]:
+    """Takes the jobs of one turn out of the line: the first, and as many more as make `most` rows."""
     chosen: list[_Job[Any]] = []
     rows = 0
     while line and line[0].call:
         rows += len(line[0].call.left)
-        if chosen and rows > MAX_ROWS:
+        if chosen and rows > most:
             break
         chosen.append(line.popleft())
     return chosen

@@ -6,7 +6,7 @@ import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,6 +24,13 @@ FORMAT_VERSION = 2
 """Of the artifacts that can be served."""
 WORD_END = "</w>"
 """Ends the name of each token that is the last of its pre-token."""
+SHORT_TEXT = 32
+"""Characters of a text whose tokens are kept: a word or two."""
+SHORT_TEXTS = 8192
+
+
+def _encode(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
+    return tuple(tokenizer.encode(text).ids)
 
 
 def _byte_alphabet() -> dict[str, int]:
@@ -38,6 +45,8 @@ class Vocabulary:
 
     def __init__(self, tokenizer: Tokenizer, tokens: dict[str, Any]) -> None:
         self._tokenizer = tokenizer
+        # The tokenizer gives the interpreter's lock away, and who wants it back beside a busy engine waits for it.
+        self._encode_short = lru_cache(SHORT_TEXTS)(partial(_encode, tokenizer))
         self.size: int = tokenizer.get_vocab_size()
         self.end: int = tokens["end"]
         self._openings: list[int] = [tokens["opening_unrated"], *tokens["opening_by_stars"]]
@@ -47,9 +56,9 @@ class Vocabulary:
         """The token that opens a review with this rating, or with none that is known."""
         return self._openings[stars or 0]
 
-    def encode(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(text).ids
-        return ids
+    def encode(self, text: str) -> tuple[int, ...]:
+        """The tokens of a text. Those of the last short ones are kept: people type the same words again and again."""
+        return self._encode_short(text) if len(text) <= SHORT_TEXT else _encode(self._tokenizer, text)
 
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """The tokens of a text and where each stands in it, in characters."""

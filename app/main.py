@@ -60,6 +60,8 @@ def create_app(settings: Settings, artifact: Artifact | None = None, peers: Peer
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        # Asked for each request whether it is set up; ours is `app/tracing.py`.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         # Handed over rather than included, as every router that is included is a detour of each request.
         routes=[route for router in routers for route in router.routes],
     )

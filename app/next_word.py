@@ -94,7 +94,7 @@ def next_words(
     model: LanguageModel, spelling: Spelling, text: str, prefix: str, k: int, stars: int | None, punctuation: bool
 ) -> Task[NextWords]:
     """Finds the `k` most probable words after `text` that begin with `prefix`."""
-    complete, prefix = _split_prefix(model.vocabulary.pre_tokens(prefix))
+    complete, prefix = _split_prefix(model.vocabulary.pre_tokens(prefix)) if prefix else ("", "")
     before, spaced = _split_context(text, complete, prefix)
     opening = model.vocabulary.opening(stars)
     if prefix and not is_letter(prefix[0]) and not punctuation:

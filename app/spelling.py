@@ -95,7 +95,7 @@ def _word(vocabulary: Vocabulary, tokens: tuple[int, ...]) -> tuple[str, str] | 
         text = b"".join(vocabulary.token_bytes[token] for token in tokens).decode()
     except UnicodeDecodeError:  # ends inside a character
         return None
-    if len(vocabulary.pre_tokens(text)) > 1 or vocabulary.encode(text) != list(tokens):
+    if len(vocabulary.pre_tokens(text)) > 1 or vocabulary.encode(text) != tokens:
         return None
     word = text.removeprefix(" ")
     return word, kind_of(word.encode())

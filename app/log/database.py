@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, delete, func, make_url, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
@@ -16,6 +15,7 @@ from app.errors import StartupError
 from app.log.migrate import ForeignTable, migrate
 from app.log.schema import requests
 from app.log.sqlite import WatchedFile, set_up
+from app.log.writing import COLUMNS, write_rows
 
 OPENING_SECONDS = 10.0
 """How long the start waits for the lock of another process."""
@@ -44,7 +44,7 @@ class Database:
     def write(self, rows: Sequence[dict[str, Any]]) -> None:
         """Writes all rows or none; those whose key is there already are replaced."""
         with self._transaction() as connection:
-            connection.execute(_upsert(connection.dialect.name), list(rows))
+            write_rows(connection, rows)
 
     def delete_before(self, oldest: datetime) -> int:
         """Deletes a piece of the rows that are older; returns how many."""
@@ -122,12 +122,12 @@ def _delete(connection: Connection, ids: Any, most: int) -> int:
 
 def _try_to_write(connection: Connection) -> None:
     with connection.begin_nested() as trial:
-        connection.execute(_upsert(connection.dialect.name), _TRIAL)
+        write_rows(connection, [_TRIAL])
         trial.rollback()
 
 
 _TRIAL: dict[str, Any] = {
-    **{column.name: "" for column in requests.columns if column.name != "id"},
+    **dict.fromkeys(COLUMNS, ""),
     **dict.fromkeys(("status", "latency_ms", "queue_ms", "tokens_in", "tokens_out"), 0),
     "time": datetime(2000, 1, 1),
     "row_key": "trial",
@@ -163,9 +163,3 @@ def reason(error: BaseException) -> str:
 
 def _is_sqlite(url: URL) -> bool:
     return url.drivername in {"sqlite", "sqlite+pysqlite"}
-
-
-def _upsert(dialect: str) -> Any:
-    insert = postgresql.insert(requests) if dialect == "postgresql" else sqlite.insert(requests)
-    replaced = {c.name: insert.excluded[c.name] for c in requests.columns if c.name not in {"id", "row_key"}}
-    return insert.on_conflict_do_update(index_elements=["row_key"], set_=replaced)

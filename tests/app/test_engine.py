@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from app.admission import Work
-from app.batch import CHUNK, MAX_ROWS
+from app.batch import CHUNK, MAX_ROWS, Progress, advance
 from app.calls import Advance, Advanced, Decode, Decoded, Score, Scored, Task
 from app.engine import Engine
 from app.errors import DeadlineExceeded, InternalError, NotReady, Overloaded
@@ -17,6 +17,7 @@ from app.language_model import LanguageModel
 from app.next_word import next_words
 from app.sampling import SamplingRow, SamplingSettings
 from app.spelling import Spelling
+from app.telemetry import Telemetry
 from tests.app.support import eventually, run_alone, run_together, score_all
 
 LONG = "We waited an hour for a table and then they told us that the kitchen was closed. " * 6
@@ -104,6 +105,16 @@ def test_long_rows_of_different_lengths_are_run_to_their_own_ends(model: Languag
         expected = model.advance(torch.tensor([row]), torch.tensor([len(row)]), model.initial_state(1))
         assert torch.equal(advanced.log_probabilities[place], expected[0][0])
         assert torch.equal(advanced.states[place], expected[1][0])
+
+
+def test_what_is_left_of_texts_shares_their_turns(model: LanguageModel) -> None:
+    """The last tokens of a text would else have a call of few rows to themselves."""
+    calls = [Progress.of(Advance([[7] * length], model.initial_states(1))) for length in (CHUNK + 1, CHUNK + 9)]
+    assert [call.kind for call in calls] == ["text", "text"]
+    advance(model, calls)
+    assert [len(call.left[0]) for call in calls] == [1, 9]
+    assert [call.kind for call in calls] == ["text", "text"]
+    assert Progress.of(Advance([[7]], model.initial_states(1))).kind == "step"
 
 
 def test_every_row_of_a_scoring_has_its_own_scores(model: LanguageModel) -> None:
@@ -194,6 +205,23 @@ def test_a_task_larger_than_the_limit_runs_when_nothing_else_does(tiny: Language
             assert (await engine.submit(counting(tiny, 1), Work(11)))[0] == 1
 
     asyncio.run(scenario())
+
+
+def test_what_comes_in_one_turn_of_the_event_loop_shares_one_of_the_engine(tiny: LanguageModel) -> None:
+    telemetry = Telemetry()
+
+    async def scenario() -> None:
+        engine = Engine(tiny, Work(100, 1000, 100), 600, telemetry)
+        engine.start()
+        await asyncio.gather(*[engine.submit(counting(tiny, 1)) for _ in range(8)])
+        await asyncio.to_thread(engine.close)
+
+    asyncio.run(scenario())
+    calls, rows = (
+        telemetry.registry.get_sample_value(f"review_lm_batch_rows_{what}", {"kind": "step"})
+        for what in ("count", "sum")
+    )
+    assert (calls, rows) == (1, 8)
 
 
 def test_closing_finishes_what_was_admitted_and_admits_no_more(tiny: LanguageModel) -> None:

@@ -55,7 +55,7 @@ class BruteForce:
             if (
                 text.startswith(wanted)
                 and self._is_word(begin, text)
-                and self.vocabulary.encode(begin + word) == tokens
+                and self.vocabulary.encode(begin + word) == tuple(tokens)
             ):
                 found[word] = likely
         return found

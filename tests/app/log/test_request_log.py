@@ -8,6 +8,8 @@ import httpx
 import pytest
 
 from app.errors import StartupError
+from app.log.database import Database
+from app.log.writing import PAGE_ROWS
 from tests.app.log.support import COLUMNS, connected, entry, ids, log_of
 from tests.app.support import Server, eventually, running_server
 
@@ -24,6 +26,33 @@ def test_an_entry_comes_back_as_it_was_recorded(tmp_path: Path) -> None:
     assert [row[1:-2] for row in rows] == [entry(name)[1:-2] for name in "ab"]
     assert {datetime.fromisoformat(row[0]) for row in rows} == {entry("a").time}
     assert [row[-2:] for row in rows] == [("{}", "…"), ("café \ufffd \ufffd", "…")]
+
+
+def test_entries_of_one_batch_come_back_in_their_order_each_with_its_own_values(tmp_path: Path) -> None:
+    count = 2 * PAGE_ROWS + 3
+    given = [
+        entry(f"r{place}", b"%d" % place, datetime(2026, 1, 2, 3, 4, 5, place))._replace(status=200 + place)
+        for place in range(count)
+    ]
+    log = log_of(f"sqlite:///{tmp_path}/log.sqlite3")
+    for each in given:
+        log.record(each)
+    log.start()
+    log.close()
+    with connected(tmp_path / "log.sqlite3") as connection:
+        rows = connection.execute(f"SELECT {COLUMNS} FROM requests ORDER BY id").fetchall()
+    assert [(datetime.fromisoformat(time), *values[:-2]) for time, *values in rows] == [each[:-2] for each in given]
+    assert [row[-2] for row in rows] == [str(place) for place in range(count)]
+
+
+def test_rows_that_are_written_again_take_the_place_of_the_first(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/log.sqlite3", durable=False)
+    bodies = {"request_body": "", "response_body": ""}
+    rows = [entry("first")._asdict() | bodies | {"row_key": f"k{place}"} for place in range(PAGE_ROWS + 2)]
+    database.write(rows)
+    database.write([row | {"request_id": "second"} for row in rows])
+    database.close()
+    assert ids(tmp_path / "log.sqlite3") == ["second"] * (PAGE_ROWS + 2)
 
 
 def test_a_log_is_continued_where_it_was_left(tmp_path: Path) -> None:

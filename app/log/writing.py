@@ -1,0 +1,56 @@
+"""Writing rows: added, or put in the place of those that have their key already."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from functools import cache
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql, sqlite
+
+from app.log.schema import requests
+
+COLUMNS = [column.name for column in requests.columns if column.name != "id"]
+PAGE_ROWS = 32
+"""Rows of one statement of SQLite's, where there are so many.
+
+Its driver gives the interpreter's lock away at each step of a statement; to have it back from a busy event loop takes
+longer than to write the row.
+"""
+
+Row = Mapping[str, Any]
+"""A value for each of COLUMNS."""
+
+
+def write_rows(connection: Connection, rows: Sequence[Row]) -> None:
+    """Writes rows in the transaction that `connection` is in."""
+    in_pages = len(rows) - len(rows) % PAGE_ROWS if connection.dialect.name == "sqlite" else 0
+    for start in range(0, in_pages, PAGE_ROWS):
+        values = map(_stored, rows[start : start + PAGE_ROWS])
+        connection.exec_driver_sql(_page_statement(), tuple(itertools.chain.from_iterable(values)))
+    if others := list(rows[in_pages:]):
+        connection.execute(_upsert(connection.dialect.name), others)
+
+
+def _upsert(dialect: str) -> Any:
+    insert = postgresql.insert(requests) if dialect == "postgresql" else sqlite.insert(requests)
+    replaced = {name: insert.excluded[name] for name in COLUMNS if name != "row_key"}
+    return insert.on_conflict_do_update(index_elements=["row_key"], set_=replaced)
+
+
+@cache
+def _page_statement() -> str:
+    # Kept as text, as SQLAlchemy compiles a statement of several rows each time that it is run.
+    page = _upsert("sqlite").values([dict.fromkeys(COLUMNS)] * PAGE_ROWS)
+    return str(page.compile(dialect=sqlite.dialect()))
+
+
+def _stored(row: Row) -> tuple[Any, ...]:
+    """The values of a row as SQLite keeps them, in the order of COLUMNS, of which the time is the first."""
+    time, *others = _in_order(row)
+    return (_stored_time(time), *others)
+
+
+_in_order = itemgetter(*COLUMNS)
+_stored_time: Any = sqlite.DATETIME().bind_processor(sqlite.dialect())  # type: ignore[no-untyped-call]
