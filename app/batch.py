@@ -13,10 +13,6 @@ from app.language_model import LanguageModel
 from app.ranking import TokenSet, Wanted
 from app.sampling import Chosen, SamplingRow, choose, draw_sorted, drawing
 
-MAX_ROWS = 32
-"""Rows of one call into the model; what is over waits for the next turn."""
-TEXT_ROWS = 64
-"""The same for texts that are read: without a softmax many rows take little longer than a few."""
 CHUNK = 16
 """Tokens of a row that are run in one turn, where few rows are."""
 SHORT = 4
@@ -25,6 +21,11 @@ SCORED_TOKENS, READ_TOKENS = 128, 256
 """Tokens of all rows together that are scored in one turn, or read, so that no turn is long."""
 
 Kind = Literal["decode", "step", "text", "score"]
+MAX_ROWS: dict[Kind, int] = {"decode": 32, "step": 32, "text": 64, "score": 32}
+"""Rows of one call into the model; what is over waits for the next turn.
+
+Texts that are read need no softmax: many rows take little longer than a few.
+"""
 
 
 @dataclass(eq=False, slots=True)

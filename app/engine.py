@@ -20,7 +20,7 @@ from typing import Any, Generic
 import torch
 
 from app.admission import Admission, Work
-from app.batch import MAX_ROWS, TEXT_ROWS, Kind, Progress, advance, decode, score
+from app.batch import MAX_ROWS, Kind, Progress, advance, decode, score
 from app.calls import Result, Task, Timing
 from app.errors import DeadlineExceeded, InternalError, NotReady, Overloaded, Problem
 from app.language_model import LanguageModel
@@ -205,7 +205,7 @@ class Engine:
     def _run(self, kind: Kind) -> None:
         line = self._lines[kind]
         self._drop_ended(line, time.monotonic())
-        if jobs := _first_rows(line, TEXT_ROWS if kind == "text" else MAX_ROWS):
+        if jobs := _first_rows(line, MAX_ROWS[kind]):
             self._execute(jobs, kind)
             self._deliver()  # at once, so that the event loop answers while the next call runs
 

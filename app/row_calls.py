@@ -120,7 +120,14 @@ class RowCalls(nn.Module):
 
     def after(self, tokens: list[int], lengths: list[int], state: Tensor) -> Tensor:
         """The state after every row's tokens."""
-        return self.walk(tokens, lengths, state)[1]
+        width = len(tokens) // len(lengths)
+        if min(lengths) < width:
+            return self.walk(tokens, lengths, state)[1]
+        # As nearly always with keystrokes: no row ends before another, so there is nothing to put in order.
+        batch = torch.tensor(tokens, dtype=torch.int64).view(len(lengths), width)
+        for t in range(width):
+            state = self.network.consume(batch[:, t], state)
+        return state
 
     def walk(
         self, tokens: list[int], lengths: list[int], state: Tensor

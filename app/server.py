@@ -8,6 +8,7 @@ SIGHUP               the artifact is loaded anew, and answers if it is a good on
 """
 
 import asyncio
+import functools
 import logging
 import os
 import signal
@@ -15,10 +16,12 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
 from app.serving import Serving
+from app.shared_listener import SharedListener
 
 CLOSE = (b"connection", b"close")
 STEP_SECONDS = 0.05
@@ -94,6 +97,18 @@ class DrainingServer(uvicorn.Server):
 
 class WorkersServer(DrainingServer):
     """One of several: whoever started it, which is asked to end as well, says when it has to be now."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=[])
+        protocol_class: Any = self.config.http_protocol_class
+        protocol = functools.partial(
+            protocol_class,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        listeners: list[Any] = [SharedListener(each, protocol, lambda: self._serving.tokens) for each in sockets or []]
+        self.servers += listeners
 
     def _end_now(self, sig: int) -> None:
         pass

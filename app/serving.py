@@ -72,6 +72,11 @@ class Serving:
         return sum(service.engine.admitted_rows for service in self.services)
 
     @property
+    def tokens(self) -> int:
+        """Tokens that this work was estimated at."""
+        return sum(service.engine.admitted_tokens for service in self.services)
+
+    @property
     def services(self) -> list[Service]:
         """The one that answers, and those that finish what they began."""
         return [self.service, *self._former]

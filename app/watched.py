@@ -21,7 +21,7 @@ def watch(serving: Serving) -> None:
         Watched(
             "admitted_tokens",
             "Tokens of work that wait or run, as estimated.",
-            total(lambda of: of.engine.admitted_tokens),
+            lambda: serving.tokens,
         ),
         Watched(
             "running_rows",

@@ -8,7 +8,7 @@ SIGCHLD             a worker has ended: another takes its place
 
 The workers are forked from a process that has loaded the artifact and does nothing with it, so that its memory, and
 most of what Python and torch take, is there once; a worker that takes another's place answers in half a second. They
-accept from one socket: whoever is free takes a connection, and none is lost with a worker that had not taken it.
+accept from one socket: whoever has less to do takes a connection, and none is lost with a worker that had not taken it.
 
 uvicorn's own supervisor starts workers that import and load everything anew, ends them on SIGHUP, with their clients'
 connections, and waits for them whatever signal comes then.

@@ -160,12 +160,12 @@ def _groups(calls: dict[int, Progress]) -> list[tuple[Kind, list[int]]]:
     """The calls of a turn by their kind, no more rows at once than the service runs."""
     groups: list[tuple[Kind, list[int]]] = []
     for kind in EXECUTE:
-        rows = MAX_ROWS
+        rows = MAX_ROWS[kind]
         for place, call in calls.items():
             if call.kind != kind:
                 continue
             rows += len(call.left)
-            if rows > MAX_ROWS:
+            if rows > MAX_ROWS[kind]:
                 groups.append((kind, []))
                 rows = len(call.left)
             groups[-1][1].append(place)

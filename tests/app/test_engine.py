@@ -20,6 +20,7 @@ from app.spelling import Spelling
 from app.telemetry import Telemetry
 from tests.app.support import eventually, run_alone, run_together, score_all
 
+SCORED = MAX_ROWS["score"]
 LONG = "We waited an hour for a table and then they told us that the kitchen was closed. " * 6
 
 
@@ -53,7 +54,7 @@ def endless(model: LanguageModel, rows: int = 1) -> Task[None]:
 
 def endless_scoring(model: LanguageModel) -> Task[None]:
     while True:
-        yield Score([[7] * CHUNK] * MAX_ROWS, model.initial_states(MAX_ROWS), False)
+        yield Score([[7] * CHUNK] * SCORED, model.initial_states(SCORED), False)
 
 
 def raising(model: LanguageModel, turns: int) -> Task[None]:
@@ -84,7 +85,7 @@ def test_many_tasks_at_once_give_the_same_bits_as_alone(model: LanguageModel, sp
         lambda: writing("The staff", 50, 3),
         lambda: writing("The staff", 20, 4),
         lambda: score_all(model, [LONG, "Good.", LONG[:99]], 3, True),
-        lambda: score_all(model, [f"Table {place} was dirty." for place in range(MAX_ROWS + 5)], None, False),
+        lambda: score_all(model, [f"Table {place} was dirty." for place in range(SCORED + 5)], None, False),
         lambda: score_all(model, ["Great place!"] * 3, 5, False),
     ]
     assert len(model.vocabulary.encode(LONG)) > 2 * CHUNK
@@ -251,7 +252,7 @@ def test_nothing_starves(tiny: LanguageModel) -> None:
         async with running_engine(tiny) as engine:
             others = [engine.submit(endless(tiny, 2), Work(2)) for _ in range(33)]
             others += [engine.submit(endless_scoring(tiny), Work(1)) for _ in range(3)]
-            assert MAX_ROWS < 33 * 2
+            assert MAX_ROWS["decode"] < 33 * 2
             found, _ = await engine.submit(
                 next_words(tiny, Spelling(tiny.vocabulary), "The", "", 5, None, False), Work(16)
             )
@@ -259,8 +260,8 @@ def test_nothing_starves(tiny: LanguageModel) -> None:
             asked = GenerationSettings(40, 5, SamplingSettings(), [], 1)
             written, _ = await engine.submit(generate(tiny, "", None, asked), Work(40))
             assert len(written.reviews) == 40
-            scored, _ = await engine.submit(score_all(tiny, ["great"] * MAX_ROWS, None, False), Work(MAX_ROWS))
-            assert len(scored) == MAX_ROWS
+            scored, _ = await engine.submit(score_all(tiny, ["great"] * SCORED, None, False), Work(SCORED))
+            assert len(scored) == SCORED
             for other in others:
                 assert not other.done()
                 other.cancel()

@@ -39,6 +39,17 @@ def test_rows_one_by_one_give_the_bits_of_a_batch(model: LanguageModel) -> None:
 
 
 @torch.inference_mode()
+def test_rows_none_of_which_ends_before_another_give_the_same_bits(model: LanguageModel) -> None:
+    before = list(model.initial_states(3))
+    tokens = [7, 44, 9, 8, 12, 11]
+    expected = model.advance(torch.tensor(tokens).view(3, 2), torch.tensor([2, 2, 2]), torch.stack(before))
+    for lengths in ([2, 2, 2], [2, 5, 3]):  # of rows that go on in the next turn, too
+        log_probabilities, states, *_ = model.calls.advance(tokens, lengths, before, [0, 1, 2], [], [], [])
+        assert torch.equal(torch.stack(log_probabilities), expected[0])
+        assert torch.equal(torch.stack(states), expected[1])
+
+
+@torch.inference_mode()
 def test_a_state_holds_no_memory_but_its_own(model: LanguageModel) -> None:
     _, states, *_ = model.calls.advance(PADDED, LENGTHS, list(model.initial_states(3)), [], [], [], [])
     assert [state.untyped_storage().nbytes() for state in states] == [4 * len(state) for state in states]

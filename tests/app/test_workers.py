@@ -124,6 +124,19 @@ def test_a_worker_that_is_killed_is_replaced_and_takes_nothing_with_it(server: S
     assert server.output.count("was ended by SIGKILL; another takes its place") == 1
 
 
+def test_a_worker_with_much_to_do_leaves_connections_to_the_other(server: Server) -> None:
+    with server.client.stream("POST", "/generate", json=ENDLESSLY) as stream:
+        lines = stream.iter_lines()
+        next(lines)
+        before = workers(server)
+        (idle,) = (pid for pid, worker in before.items() if not worker["rows"])
+        for _ in range(20):
+            # On a connection of its own; those that ask for /health do not count.
+            httpx.post(f"{server.client.base_url}/score", json={"texts": ["Good."]}).raise_for_status()
+        taken = workers(server)[idle]["log"]["written"] - before[idle]["log"]["written"]
+    assert taken > 15, "where both try at once the busy one takes about half"
+
+
 def test_both_take_another_model_and_refuse_a_damaged_one(server: Server, artifacts: Artifacts) -> None:
     with clients(server, 4, "swap") as asking:
         for name in (*MODELS[::-1], MODELS[1]):
