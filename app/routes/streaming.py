@@ -17,7 +17,11 @@ from app.generation import FinishReason
 from app.logprobs import TokenLogprob
 
 TOGETHER_SECONDS = 0.05
-"""Pieces that follow each other sooner are told together: nobody reads faster, and telling costs as much as a token."""
+"""Pieces of so long a time are told together: nobody reads faster, and telling costs as much as a token.
+
+These times begin at once for all streams, so that the event loop, which takes the engine's interpreter for it, wakes
+once for all of them.
+"""
 
 Event = dict[str, Any]
 Written_contra = TypeVar("Written_contra", contravariant=True)
@@ -44,14 +48,15 @@ class Pieces:
         self._loop = asyncio.get_running_loop()
         self._told: deque[tuple[int, str, FinishReason | None, Sequence[TokenLogprob]]] = deque()
         self._news = asyncio.Event()
-        self._woken = 0.0
+        self._woken_in: float | None = None
+        """The number of the time in which the event loop was last told to look."""
         self._ended = False
 
     def emit(self, index: int, text: str, reason: FinishReason | None, tokens: Sequence[TokenLogprob]) -> None:
         self._told.append((index, text, reason, tokens))
-        now = time.monotonic()
-        if reason or now >= self._woken + TOGETHER_SECONDS:
-            self._woken = now
+        number = time.monotonic() // TOGETHER_SECONDS
+        if reason or number != self._woken_in:
+            self._woken_in = number
             self._loop.call_soon_threadsafe(self._news.set)
 
     def end(self) -> None:
