@@ -60,7 +60,7 @@ def create_app(settings: Settings, artifact: Artifact | None = None, peers: Peer
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        # Asked for each request whether it is set up; ours is `app/tracing.py`.
+        # FastAPI's own would be asked at each request whether it is set up; `app/tracing.py` is this service's.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         # Handed over rather than included, as every router that is included is a detour of each request.
         routes=[route for router in routers for route in router.routes],
