@@ -2,8 +2,8 @@
 
 import shutil
 import socket
-import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -40,7 +40,9 @@ def _long_name(tmp_path: Path, artifact: Path) -> dict[str, str]:
     return {"REVIEW_LM_WORKERS": "2", "REVIEW_LM_MODEL_DIRECTORY": str(artifact), "TMPDIR": str(folder)}
 
 
-Attempts = dict[str, tuple[Path, "subprocess.Popen[bytes]"]]
+AT_ONCE = 3
+"""Attempts: a start takes seconds, and with all of them at once the servers of other tests would wait for a minute."""
+Attempts = dict[str, Future[tuple[int, str]]]
 CASES: dict[str, tuple[Callable[[Path, Path], dict[str, str]], str]] = {
     "missing artifact": (_missing_artifact, "There is no"),
     "truncated artifact": (_truncated_artifact, "is damaged"),
@@ -61,28 +63,33 @@ CASES: dict[str, tuple[Callable[[Path, Path], dict[str, str]], str]] = {
 
 @pytest.fixture(scope="module")
 def attempts(tmp_path_factory: pytest.TempPathFactory, random_artifact: Path) -> Iterator[Attempts]:
-    """One process a case, all started at once; where each prints, and the process."""
+    """One process a case: its exit status, and what it printed."""
     started = {}
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+    with socket.create_server(("127.0.0.1", 0)) as taken, ThreadPoolExecutor(AT_ONCE) as pool:
         port = str(taken.getsockname()[1])
         for name in (*CASES, "port in use"):
             directory = tmp_path_factory.mktemp("startup")
             in_use = {"REVIEW_LM_MODEL_DIRECTORY": str(random_artifact), "REVIEW_LM_PORT": port}
             variables = CASES[name][0](directory, random_artifact) if name in CASES else in_use
-            started[name] = directory, service_process(directory, **variables)
+            started[name] = pool.submit(_attempt, directory, variables)
         yield started
-        for _, process in started.values():
+
+
+def _attempt(directory: Path, variables: dict[str, str]) -> tuple[int, str]:
+    with service_process(directory, **variables) as process:
+        try:
+            status = process.wait(120)
+        finally:
             process.kill()
-            process.wait()
+    return status, (directory / "output").read_text()
 
 
 @pytest.mark.parametrize(
     ("name", "said"), [*((name, said) for name, (_, said) in CASES.items()), ("port in use", "cannot be listened on")]
 )
 def test_a_service_that_cannot_start_says_why_in_one_sentence(attempts: Attempts, name: str, said: str) -> None:
-    directory, process = attempts[name]
-    assert process.wait(120) == 1
-    output = (directory / "output").read_text()
+    status, output = attempts[name].result()
+    assert status == 1
     assert said in output
     assert output.startswith("error: ")
     assert output.count("\n") == 1
