@@ -93,6 +93,7 @@ def _run(server_class: type[DrainingServer], settings: Settings, app: FastAPI, l
         log_level=settings.console_level,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here asks who is behind a proxy
         timeout_keep_alive=settings.keep_alive_seconds,
     )
     server = server_class(config, app.state.serving, settings.drain_seconds, settings.shutdown_seconds)

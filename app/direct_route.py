@@ -1,22 +1,27 @@
 """Routes whose body and answer are pydantic models, read and written by pydantic alone.
 
-FastAPI's own way into a route (dependencies, exit stacks, a parsed body that is then validated) takes longer than the
-model does for a keystroke; its page of the API stays as it is.
+FastAPI's own way into a route (its layers, its router, dependencies, exit stacks, a parsed body that is then validated)
+takes longer than the model does for a keystroke; its page of the API stays as it is.
 """
 
 import typing
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
-from starlette.types import Receive, Scope, Send
+from pydantic_core import to_json
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.error_handlers import invalid_request
+from app.errors import Problem
 from app.service import Client
 
 Endpoint = Callable[[Any, Client], Coroutine[Any, Any, BaseModel | Response]]
+JSON = (b"content-type", b"application/json")
 
 
 class DirectRoute(APIRoute):
@@ -30,13 +35,37 @@ class DirectRoute(APIRoute):
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             client = Client(scope, receive, send)
             whole = await receive()  # as `ExchangeMiddleware` hands it on
-            result = await endpoint(_parsed(body, client, whole["body"]), client)
-            if not isinstance(result, Response):
-                content = result.model_dump_json(exclude_none=exclude_none)
-                result = Response(content, media_type="application/json")
-            await result(scope, receive, send)
+            try:
+                result = await endpoint(_parsed(body, client, whole["body"]), client)
+            except RequestValidationError as error:
+                result = invalid_request(error).response(scope["path"])
+            except Problem as problem:
+                result = problem.response(scope["path"])
+            if isinstance(result, Response):
+                await result(scope, receive, send)
+                return
+            content = to_json(result, exclude_none=exclude_none)
+            headers = [JSON, (b"content-length", b"%d" % len(content))]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": content})
 
         self.app = answer
+
+
+class DirectRoutes:
+    """Leads what is posted to a direct route there by its path, and all else on to FastAPI."""
+
+    def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute]) -> None:
+        self._app = app
+        self._routes = {route.path: route for route in routes if isinstance(route, DirectRoute)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        route = self._routes.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if route is None:
+            await self._app(scope, receive, send)
+        else:
+            scope["route"] = route  # as FastAPI's router leaves it to the telemetry
+            await route.app(scope, receive, send)
 
 
 def _parsed(body: type[BaseModel], client: Client, content: bytes) -> BaseModel:

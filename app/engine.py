@@ -1,9 +1,12 @@
-"""The engine: one thread that owns the model and runs everybody's work in common batches.
+"""The engine: one thread that runs the model, and everybody's work in common batches.
 
 Work is a task, as `app/calls.py` describes it. At each turn the engine takes whatever is waiting, joins the calls of
 all tasks into one batch of each kind, and hands the results back; tasks join and leave at every turn. Long rows are fed
 in chunks, so that a long text does not hold up a short one. A row's result does not depend on its neighbours, as the
 artifact promises.
+
+A keystroke that comes alone, while the thread sleeps, is run where it came: to wake a thread and to be woken by it
+takes about as long as the model does.
 """
 
 import asyncio
@@ -31,6 +34,8 @@ EXECUTE: dict[Kind, Execute] = {"decode": decode, "step": advance, "text": advan
 LONGER: tuple[Kind, ...] = ("decode", "text", "score")
 
 ONE_ROW = Work()
+CALLS_ALONE = 4
+"""Calls of a keystroke that comes alone which the event loop waits for: with letters typed, a search may need some."""
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +71,8 @@ class Engine:
         self._lines: dict[Kind, deque[_Job[Any]]] = {kind: deque() for kind in EXECUTE}
         self._ended: list[tuple[_Job[Any], Any, Exception | None]] = []
         self._lock = threading.Lock()
+        self._running = threading.Lock()
+        """Held by whoever runs the model: the engine's thread while it is awake, or an event loop."""
         self._closing = False
         self._running_rows = 0
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
@@ -137,8 +144,32 @@ class Engine:
         """
         with self._lock:
             fresh, self._fresh = self._fresh, []
-            for job in fresh:
-                self._inbox.put(job)
+            if not self._can_run_here(fresh):
+                for job in fresh:
+                    self._inbox.put(job)
+                return
+        try:
+            self._run_here(fresh[0])
+        finally:
+            self._running.release()
+
+    def _can_run_here(self, fresh: Sequence[_Job[Any]]) -> bool:
+        """Whether it is a lone keystroke and the engine sleeps, which it then does until `_running` is released."""
+        if len(fresh) != 1 or not fresh[0].call or fresh[0].call.kind != "step" or self._closing:
+            return False
+        return self._inbox.empty() and self._running.acquire(blocking=False)
+
+    def _run_here(self, job: _Job[Any]) -> None:
+        """Runs a job in this thread; what it needs beyond some calls is left to the engine's."""
+        self._line_up(job)
+        with torch.inference_mode():
+            for _ in range(CALLS_ALONE):
+                self._guarded(self._execute_next, "step")
+        ended, self._ended = self._ended, []
+        _settle(ended)
+        for line in self._lines.values():
+            while line:
+                self._inbox.put(line.popleft())
 
     def _has_call(self, job: _Job[Any]) -> bool:
         """Brings a job to its first call; False where it has its result without any."""
@@ -156,14 +187,17 @@ class Engine:
     # ---- the engine's thread ----
 
     def _work(self) -> None:
-        with torch.inference_mode():
+        with torch.inference_mode(), self._running:
             while self._take_waiting():
-                try:
-                    self._turn()
-                except Exception:  # a fault here must not end the thread that everybody waits for
-                    logger.exception("the engine failed")
-                    self._fail_all()
+                self._guarded(self._turn)
                 self._deliver()
+
+    def _guarded(self, work: Callable[..., None], *arguments: Any) -> None:
+        try:
+            work(*arguments)
+        except Exception:  # a fault here must not end the thread that everybody waits for
+            logger.exception("the engine failed")
+            self._fail_all()
 
     def _fail_all(self) -> None:
         for line in self._lines.values():
@@ -178,9 +212,16 @@ class Engine:
                 self._deliver()
             if self._closing and self._inbox.empty():
                 return False
-            self._begin(self._inbox.get())
+            self._begin(self._sleep())
             self._take_arrived()
         return True
+
+    def _sleep(self) -> _Job[Any] | None:
+        self._running.release()
+        try:
+            return self._inbox.get()
+        finally:
+            self._running.acquire()
 
     def _take_arrived(self) -> None:
         with contextlib.suppress(queue.Empty):
@@ -203,11 +244,14 @@ class Engine:
                 self._take_arrived()
 
     def _run(self, kind: Kind) -> None:
+        self._execute_next(kind)
+        self._deliver()  # at once, so that the event loop answers while the next call runs
+
+    def _execute_next(self, kind: Kind) -> None:
         line = self._lines[kind]
         self._drop_ended(line, time.monotonic())
         if jobs := _first_rows(line, MAX_ROWS[kind]):
             self._execute(jobs, kind)
-            self._deliver()  # at once, so that the event loop answers while the next call runs
 
     def _drop_ended(self, line: deque[_Job[Any]], now: float) -> None:
         for _ in range(len(line)):

@@ -32,12 +32,17 @@ async def _on_problem(request: Request, problem: Exception) -> Response:
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    return invalid_request(error).response(request.url.path)
+
+
+def invalid_request(error: RequestValidationError) -> InvalidRequest:
+    """What a body is refused with in which pydantic found these errors."""
     found = error.errors()
     errors = [FieldProblem(field=_field(e), problem=_advice(e), code=_code(e)) for e in found[:MOST_PROBLEMS]]
     detail = "; ".join(f"{e.field}: {e.problem}" for e in errors)
     if len(found) > MOST_PROBLEMS:
         detail += f"; and {len(found) - MOST_PROBLEMS} more"
-    return InvalidRequest(detail, errors=errors).response(request.url.path)
+    return InvalidRequest(detail, errors=errors)
 
 
 def _field(error: Any) -> str:

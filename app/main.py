@@ -10,6 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from app.artifact import Artifact, load_artifact
+from app.direct_route import DirectRoutes
 from app.documented_errors import describe_errors
 from app.error_handlers import install_error_handlers
 from app.errors import StartupError
@@ -71,6 +72,7 @@ def create_app(settings: Settings, artifact: Artifact | None = None, peers: Peer
     install_error_handlers(app)
     describe_errors(app)
     describe_limits(app, settings, lambda: serving.service.name)
+    app.add_middleware(DirectRoutes, routes=app.routes)
     app.add_middleware(
         ExchangeMiddleware, settings=settings, keys=keys, log=serving.log, telemetry=telemetry, serving=serving
     )
