@@ -1,4 +1,10 @@
-"""Admission before work: how much may wait, and when to come again."""
+"""Admission before work: how much may wait, and when to come again.
+
+A limit has two things to do, which ask for different ones: whoever comes after a moment's standstill shall be let in,
+and where more comes than can be done, those who are let in shall not be late. So the limit of reviews is for a moment:
+once somebody was refused, and until nobody was for a while, only half as many are let in (as CoDel tells a burst from a
+queue that stays: Nichols & Jacobson 2012).
+"""
 
 import math
 import threading
@@ -10,6 +16,8 @@ from app.errors import Overloaded
 
 MEMORY_SECONDS = 5.0
 """How far back the current rate of work looks."""
+CALM_SECONDS = 1.0
+"""How long nobody was refused when as many reviews are let in again as the limit says."""
 
 
 class Work(NamedTuple):
@@ -30,7 +38,9 @@ class Admission:
     def __init__(self, limits: Work, longest_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         """`longest_seconds` is the longest that anybody is told to wait."""
         self._clock = clock
-        self._limits, self._longest = limits, longest_seconds
+        self._all = self._limits = limits
+        self._calm_at = 0.0
+        self._longest = longest_seconds
         self._lock = threading.Lock()
         self._finished = (0.0, 0.0, 0.0)  # as `Work` has them, each fading by a factor of e in MEMORY_SECONDS
         self._faded = clock()
@@ -40,6 +50,8 @@ class Admission:
         """Admits work of any size; raises Overloaded where there is as much of its kind already as a limit allows."""
         with self._lock:
             rows, tokens, reviews = self.admitted
+            if self._limits is not self._all and self._clock() > self._calm_at:
+                self._limits = self._all
             limits = self._limits
             if rows >= limits.rows or tokens >= limits.tokens or (work.reviews and reviews >= limits.reviews):
                 raise self._refusal(work)
@@ -64,6 +76,9 @@ class Admission:
                 full.append(f"{admitted} {name}")
                 seconds = max(seconds, (admitted - limit + 1) * MEMORY_SECONDS / finished if finished else math.inf)
         wait = math.ceil(min(seconds, max(1.0, self._longest)))
+        if work.reviews and self.admitted.reviews >= self._limits.reviews:
+            self._limits = self._all._replace(reviews=math.ceil(self._all.reviews / 2))
+            self._calm_at = self._faded + CALM_SECONDS
         return Overloaded(
             f"{' and '.join(full)} of work are waiting; come again in {wait} seconds.",
             headers={"Retry-After": str(wait)},

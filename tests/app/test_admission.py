@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from app.admission import MEMORY_SECONDS, Admission, Work
+from app.admission import CALM_SECONDS, MEMORY_SECONDS, Admission, Work
 from app.errors import Overloaded
 
 
@@ -60,7 +60,40 @@ def test_reviews_keep_out_nothing_but_reviews(admission: Admission) -> None:
     admission.enter(Work(4, 100, 4))
     refusal(admission, Work(1, 10, 1), "4 reviews")
     admission.enter(Work(1, 10))
-    admission.leave(Work(1, 100, 1))
+
+
+def test_once_a_review_was_refused_half_as_many_are_let_in_until_none_is_for_a_while(
+    admission: Admission, clock: Clock
+) -> None:
+    admission.enter(Work(3, 30, 3))
+    admission.enter(Work(1, 10, 1))  # a burst has room
+    refusal(admission, Work(1, 10, 1), "4 reviews")
+    admission.leave(Work(1, 10, 1))
+    refusal(admission, Work(1, 10, 1), "3 reviews")
+    clock.now += CALM_SECONDS
+    admission.leave(Work(1, 10, 1))
+    refusal(admission, Work(1, 10, 1), "2 reviews")  # somebody came all the time
+    admission.leave(Work(1, 10, 1))
+    admission.enter(Work(1, 10, 1))
+    clock.now += CALM_SECONDS + 0.1
+    for _ in range(2):
+        admission.enter(Work(1, 10, 1))
+    refusal(admission, Work(1, 10, 1), "4 reviews")
+
+
+def test_one_review_is_let_in_whatever_was_refused(clock: Clock) -> None:
+    admission = Admission(Work(rows=10, tokens=1000, reviews=1), longest_seconds=30, clock=clock)
+    admission.enter(Work(1, 10, 1))
+    refusal(admission, Work(1, 10, 1), "1 reviews")
+    admission.leave(Work(1, 10, 1))
+    admission.enter(Work(1, 10, 1))
+
+
+def test_refused_rows_leave_the_limit_of_reviews_as_it_is(admission: Admission) -> None:
+    admission.enter(Work(10, 10))
+    refusal(admission, Work(1, 10, 1), "10 rows")
+    admission.leave(Work(10, 10))
+    admission.enter(Work(3, 30, 3))
     admission.enter(Work(1, 10, 1))
 
 
