@@ -65,6 +65,9 @@ class Engine:
         self.model = model
         self._deadline_seconds = deadline_seconds
         self._telemetry = telemetry or Telemetry()
+        # Looked up once, as labels are compared as texts every time.
+        self._model_seconds = {kind: self._telemetry.model_seconds.labels(kind) for kind in EXECUTE}
+        self._batch_rows = {kind: self._telemetry.batch_rows.labels(kind) for kind in EXECUTE}
         self._admission = Admission(limits, deadline_seconds)
         self._fresh: list[_Job[Any]] = []
         self._inbox: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
@@ -164,7 +167,8 @@ class Engine:
         self._line_up(job)
         with torch.inference_mode():
             for _ in range(CALLS_ALONE):
-                self._guarded(self._execute_next, "step")
+                if self._lines["step"]:
+                    self._guarded(self._execute_next, "step")
         ended, self._ended = self._ended, []
         _settle(ended)
         for line in self._lines.values():
@@ -284,8 +288,8 @@ class Engine:
             self._failed(jobs, kind)
             return
         now = time.monotonic()
-        self._telemetry.model_seconds.labels(kind).observe(now - started)
-        self._telemetry.batch_rows.labels(kind).observe(sum(len(call.left) for call in calls))
+        self._model_seconds[kind].observe(now - started)
+        self._batch_rows[kind].observe(sum(len(call.left) for call in calls))
         for job, call in zip(jobs, calls, strict=True):
             job.timing.model += 1000 * (now - started)
             if call.result is None:

@@ -173,6 +173,6 @@ class RowCalls(nn.Module):
             return values, places
         blocks = scores.view(rows * count, self.block)
         _, chosen = torch.topk(blocks.amax(dim=1).view(rows, count), self.sorted)
-        own = (chosen + torch.arange(0, rows * count, count).unsqueeze(1)).flatten()
+        own = chosen.flatten() if rows == 1 else (chosen + torch.arange(0, rows * count, count).unsqueeze(1)).flatten()
         values, inside = torch.topk(blocks.index_select(0, own).view(rows, self.sorted * self.block), self.sorted)
         return values, chosen.gather(1, inside // self.block) * self.block + inside % self.block

@@ -1,5 +1,6 @@
 """The wire contract as types. Unknown fields are refused; the limits that are settings are checked by the routes."""
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, StringConstraints
@@ -38,11 +39,11 @@ class NextWordRequest(Request):
     punctuation: bool = Field(False, description="suggest punctuation marks, too")
 
 
-class Suggestion(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
-
-    word: str = Field(description="a whole word, as a person would write it there")
-    probability: float = Field(description="of this word coming next; given the prefix if there is one")
+# No model of pydantic's, as pydantic takes a dataclass as it is: suggestions are most of what an answer has to check.
+@dataclass(slots=True)
+class Suggestion:
+    word: Annotated[str, Field(description="a whole word, as a person would write it there")]
+    probability: Annotated[float, Field(description="of this word coming next; given the prefix if there is one")]
 
 
 class NextWordUsage(BaseModel):

@@ -7,7 +7,7 @@ from app.direct_route import DirectRoute
 from app.documented_errors import documented
 from app.errors import MODEL_PROBLEMS
 from app.next_word import next_words
-from app.schemas import NextWordRequest, NextWordResponse, NextWordUsage
+from app.schemas import NextWordRequest, NextWordResponse, NextWordUsage, Suggestion
 from app.service import LONG, Client, exchange_of, require_at_most, service_of, tokens_of
 
 router = APIRouter(tags=["model"], route_class=DirectRoute)
@@ -31,5 +31,5 @@ async def next_word(request: NextWordRequest, client: Client) -> NextWordRespons
     found = await service.run(exchange, task, Work(tokens=tokens), begin=begin)
     exchange.tokens_in, exchange.tokens_out = found.context_tokens, 0
     usage = NextWordUsage(context_tokens=found.context_tokens, cached_tokens=found.cached_tokens)
-    # At once, which takes half the time of making each suggestion by itself.
-    return NextWordResponse.model_validate({"suggestions": found.words, "usage": usage, "model": service.model.name})
+    suggestions = [Suggestion(each.word, each.probability) for each in found.words]
+    return NextWordResponse(suggestions=suggestions, usage=usage, model=service.model.name)

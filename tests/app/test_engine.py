@@ -1,5 +1,6 @@
 import asyncio
 import inspect
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from app.admission import Work
 from app.batch import CHUNK, MAX_ROWS, Progress, advance
 from app.calls import Advance, Advanced, Decode, Decoded, Score, Scored, Task
-from app.engine import Engine
+from app.engine import CALLS_ALONE, Engine
 from app.errors import DeadlineExceeded, InternalError, NotReady, Overloaded
 from app.generation import GenerationSettings, generate
 from app.language_model import LanguageModel
@@ -50,6 +51,16 @@ def endless(model: LanguageModel, rows: int = 1) -> Task[None]:
     while True:
         decoded: Decoded = yield Decode([7] * rows, states, [SamplingRow(SamplingSettings(), 0.5)] * rows)
         states = decoded.states
+
+
+def where_it_runs(model: LanguageModel, turns: int) -> Task[list[str]]:
+    """A keystroke of so many calls, which tells what thread made something of each."""
+    states, threads = model.initial_states(1), list[str]()
+    for _ in range(turns):
+        advanced: Advanced = yield Advance([[7]], states)
+        states = advanced.states
+        threads.append(threading.current_thread().name)
+    return threads
 
 
 def endless_scoring(model: LanguageModel) -> Task[None]:
@@ -223,6 +234,44 @@ def test_what_comes_in_one_turn_of_the_event_loop_shares_one_of_the_engine(tiny:
         for what in ("count", "sum")
     )
     assert (calls, rows) == (1, 8)
+
+
+def test_a_keystroke_that_comes_alone_wakes_no_other_thread_unless_it_needs_many_calls(tiny: LanguageModel) -> None:
+    here = threading.current_thread().name
+
+    async def scenario() -> None:
+        async with running_engine(tiny) as engine:
+            for threads in ([here], [here] * CALLS_ALONE, [*[here] * CALLS_ALONE, "engine"]):
+                async with asyncio.timeout(60):  # as the engine may not have fallen asleep yet
+                    while (await engine.submit(where_it_runs(tiny, len(threads)), begin=True))[0] != threads:
+                        pass
+
+    asyncio.run(scenario())
+
+
+def test_a_keystroke_that_comes_with_others_or_while_the_engine_works_is_run_by_the_engine(tiny: LanguageModel) -> None:
+    async def scenario() -> None:
+        async with running_engine(tiny) as engine:
+            together = await asyncio.gather(*[engine.submit(where_it_runs(tiny, 1), begin=True) for _ in range(2)])
+            assert [threads for threads, _ in together] == [["engine"]] * 2
+            other = engine.submit(endless(tiny))
+            await asyncio.to_thread(eventually, lambda: engine.running_rows == 1)
+            assert (await engine.submit(where_it_runs(tiny, 1), begin=True))[0] == ["engine"]
+            other.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_a_keystroke_that_comes_alone_and_fails_fails_alone(tiny: LanguageModel) -> None:
+    async def scenario() -> None:
+        async with running_engine(tiny) as engine:
+            for make in (asking_for_a_token_that_is_none(tiny), raising(tiny, 1), asking_nonsense(tiny)):
+                with pytest.raises(InternalError):
+                    await engine.submit(make, Work(1), begin=True)
+            assert (await engine.submit(counting(tiny, 2), begin=True))[0] == 2
+            assert (engine.admitted_rows, engine.running_rows) == (0, 0)
+
+    asyncio.run(scenario())
 
 
 def test_closing_finishes_what_was_admitted_and_admits_no_more(tiny: LanguageModel) -> None:
