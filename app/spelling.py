@@ -46,10 +46,7 @@ class Spelling:
 
         `spaced` tells what stands before it: a space, nothing, or either. With `typed`, only those that cover it all.
         """
-        kinds = {space + "word" for space in spaced} | {" " for space in spaced if space}
-        if punctuation:  # a mark may follow a word with a space or without
-            kinds |= {"mark", " mark", " "}
-        return self._set(frozenset(kinds), typed)
+        return self._set(_beginning(spaced, punctuation), typed)
 
     def extensions(self, text: bytes, punctuation: bool, typed: bytes) -> TokenSet:
         """The tokens that may go on with the spelling `text`, and cover what is left of `typed`, if anything is."""
@@ -88,6 +85,14 @@ class Spelling:
         """Tokens whose bytes are a beginning of `typed` and shorter than it, and which others follow."""
         parts = (self._tokens_of.get(typed[:length], []) for length in range(1, len(typed)))
         return [token for part in parts for token in part if not self.ends[token]]
+
+
+@lru_cache
+def _beginning(spaced: tuple[str, ...], punctuation: bool) -> frozenset[str]:
+    """The kinds of tokens that `Spelling.beginnings` names."""
+    kinds = {space + "word" for space in spaced} | {" " for space in spaced if space}
+    # A mark may follow a word with a space or without.
+    return frozenset(kinds | {"mark", " mark", " "} if punctuation else kinds)
 
 
 def _word(vocabulary: Vocabulary, tokens: tuple[int, ...]) -> tuple[str, str] | None:

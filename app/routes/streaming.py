@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from app.calls import Result, Timing
 from app.errors import Problem
@@ -92,13 +93,29 @@ class Wording(Protocol[Written_contra]):
 
 def event_stream(
     pieces: Pieces, writing: "asyncio.Future[tuple[Result, Timing]]", exchange: Exchange, wording: Wording[Result]
-) -> StreamingResponse:
+) -> Response:
     """Answers with what `writing`, which was admitted already, tells `pieces`, and then `[DONE]`."""
-    return StreamingResponse(
-        _lines(pieces, writing, exchange, wording),
-        media_type="text/event-stream",
-        headers={"X-Accel-Buffering": "no"},
-    )
+    return _EventStream(_lines(pieces, writing, exchange, wording), writing)
+
+
+class _EventStream(StreamingResponse):
+    """Ends the writing when the client leaves. The group of tasks that Starlette has for it takes as long as a token."""
+
+    def __init__(self, lines: AsyncIterator[str], writing: "asyncio.Future[Any]") -> None:
+        super().__init__(lines, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+        self._writing = writing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # The body has been read: all that can still come from the client is that it left.
+        leaving = asyncio.ensure_future(receive())
+        leaving.add_done_callback(lambda _: self._writing.cancel())
+        try:
+            await self.stream_response(send)
+        except asyncio.CancelledError:
+            if not leaving.done():  # it is the service that ends
+                raise
+        finally:
+            leaving.cancel()
 
 
 async def _lines(
