@@ -54,7 +54,11 @@ class Admission:
                 self._limits = self._all
             limits = self._limits
             if rows >= limits.rows or tokens >= limits.tokens or (work.reviews and reviews >= limits.reviews):
-                raise self._refusal(work)
+                refusal = self._refusal(work)
+                if work.reviews and reviews >= limits.reviews:
+                    self._limits = self._all._replace(reviews=math.ceil(self._all.reviews / 2))
+                    self._calm_at = self._clock() + CALM_SECONDS
+                raise refusal
             self.admitted = Work(rows + work.rows, tokens + work.tokens, reviews + work.reviews)
 
     def leave(self, work: Work) -> None:
@@ -76,9 +80,6 @@ class Admission:
                 full.append(f"{admitted} {name}")
                 seconds = max(seconds, (admitted - limit + 1) * MEMORY_SECONDS / finished if finished else math.inf)
         wait = math.ceil(min(seconds, max(1.0, self._longest)))
-        if work.reviews and self.admitted.reviews >= self._limits.reviews:
-            self._limits = self._all._replace(reviews=math.ceil(self._all.reviews / 2))
-            self._calm_at = self._faded + CALM_SECONDS
         return Overloaded(
             f"{' and '.join(full)} of work are waiting; come again in {wait} seconds.",
             headers={"Retry-After": str(wait)},

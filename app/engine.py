@@ -160,6 +160,8 @@ class Engine:
         """Whether it is a lone keystroke and the engine sleeps, which it then does until `_running` is released."""
         if len(fresh) != 1 or not fresh[0].call or fresh[0].call.kind != "step" or self._closing:
             return False
+        if fresh[0].future.get_loop() is not asyncio.get_running_loop():
+            return False
         return self._inbox.empty() and self._running.acquire(blocking=False)
 
     def _run_here(self, job: _Job[Any]) -> None:
