@@ -99,7 +99,7 @@ def event_stream(
 
 
 class _EventStream(StreamingResponse):
-    """Ends the writing when the client leaves. The group of tasks that Starlette has for it takes as long as a token."""
+    """Ends the writing when the client leaves. Starlette's group of tasks for that takes as long as a token does."""
 
     def __init__(self, lines: AsyncIterator[str], writing: "asyncio.Future[Any]") -> None:
         super().__init__(lines, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
