@@ -57,11 +57,6 @@ class Progress:
         """Whether next tokens are chosen at the end of this call."""
         return isinstance(self.call, Decode) or (isinstance(self.call, Advance) and bool(self.call.draws))
 
-    @property
-    def tokens(self) -> int:
-        """How many tokens of each review the call has chosen."""
-        return len(self.result.chosen) if isinstance(self.result, Decoded) else 1
-
 
 def advance(model: LanguageModel, calls: Sequence[Progress]) -> None:
     tokens, lengths, states, width = _chunk(calls, padded=False)
@@ -119,18 +114,14 @@ def _sets(calls: Sequence[Progress], told: Sequence[slice | None]) -> Iterator[t
             yield from enumerate(call.call.among, place.start)
 
 
-def decode(model: LanguageModel, calls: Sequence[Progress], most: int = 1) -> None:
-    """Answers with one token a row, or where that can be done in one call with up to `most`."""
+def decode(model: LanguageModel, calls: Sequence[Progress]) -> None:
     asked = [call.call for call in calls if isinstance(call.call, Decode)]
     tokens = [token for call in asked for token in call.tokens]
     states = [state for call in asked for state in call.states]
     rows = [row for call in asked for row in call.rows]
-    if all(map(_is_plain, rows)):
-        chosen, after = _drawn(model, tokens, states, rows, min(most, *(1 + len(row.ahead) for row in rows)))
-    else:
-        chosen, after = _stepped(model, tokens, states, rows)
+    chosen, after = (_drawn if all(map(_is_plain, rows)) else _stepped)(model, tokens, states, rows)
     for call, own in _slices(calls):
-        call.result = Decoded([each.of(own) for each in chosen], after[own])
+        call.result = Decoded(chosen.of(own), after[own])
 
 
 def _is_plain(row: SamplingRow) -> bool:
@@ -138,20 +129,20 @@ def _is_plain(row: SamplingRow) -> bool:
 
 
 def _drawn(
-    model: LanguageModel, tokens: list[int], states: list[Tensor], rows: list[SamplingRow], most: int
-) -> tuple[list[Chosen], list[Tensor]]:
-    """The steps and the choices in one call, where every row is plain."""
-    drawn, values, numbers, waiting, log_probabilities, after = model.calls.decode(tokens, states, *drawing(rows, most))
+    model: LanguageModel, tokens: list[int], states: list[Tensor], rows: list[SamplingRow]
+) -> tuple[Chosen, list[Tensor]]:
+    """The step and the choice in one call, where every row is plain."""
+    drawn, values, numbers, waiting, log_probabilities, after = model.calls.decode(tokens, states, *drawing(rows))
     for place, token in draw_sorted(log_probabilities, rows, numbers, waiting).items():
-        drawn[-1][place], values[-1][place] = token, float(log_probabilities[place, token])
-    return list(map(Chosen, drawn, values)), after
+        drawn[place], values[place] = token, float(log_probabilities[place, token])
+    return Chosen(drawn, values), after
 
 
 def _stepped(
     model: LanguageModel, tokens: list[int], states: list[Tensor], rows: list[SamplingRow]
-) -> tuple[list[Chosen], list[Tensor]]:
+) -> tuple[Chosen, list[Tensor]]:
     log_probabilities, after = model.calls.step(tokens, states)
-    return [choose(log_probabilities, rows)], after
+    return choose(log_probabilities, rows), after
 
 
 def score(model: LanguageModel, calls: Sequence[Progress]) -> None:

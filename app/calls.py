@@ -44,20 +44,9 @@ class Advanced:
     chosen: Chosen | None = None
 
 
-STEPS = 4
-"""Tokens of a review that are written in one call while nobody asks for anything but reviews.
-
-The engine's thread has the interpreter's lock to wait for once, and some of its own work to do once, for all of them.
-More would keep whoever comes meanwhile waiting for too long.
-"""
-
-
 @dataclass(slots=True)
 class Decode:
-    """Run one token a row, `tokens [n]`, and choose the next as `rows` say; answered with `Decoded`.
-
-    May be answered with as many tokens as all the rows have numbers for, each run to choose the one after it.
-    """
+    """Run one token a row, `tokens [n]`, and choose the next as `rows` say; answered with `Decoded`."""
 
     tokens: Sequence[int]
     states: Sequence[Tensor]
@@ -66,9 +55,9 @@ class Decode:
 
 @dataclass(slots=True)
 class Decoded:
-    """The tokens chosen one after the other, and `states`, rows `[S]`, before the last of them are run."""
+    """The chosen tokens, and `states`, rows `[S]`, before they are run."""
 
-    chosen: Sequence[Chosen]
+    chosen: Chosen
     states: Sequence[Tensor]
 
 

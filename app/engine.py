@@ -24,7 +24,7 @@ import torch
 
 from app.admission import Admission, Work
 from app.batch import MAX_ROWS, Kind, Progress, advance, decode, score
-from app.calls import STEPS, Result, Task, Timing
+from app.calls import Result, Task, Timing
 from app.errors import DeadlineExceeded, InternalError, NotReady, Overloaded, Problem
 from app.language_model import LanguageModel
 from app.telemetry import Telemetry, WorkEnd
@@ -34,8 +34,6 @@ EXECUTE: dict[Kind, Execute] = {"decode": decode, "step": advance, "text": advan
 LONGER: tuple[Kind, ...] = ("decode", "text", "score")
 
 ONE_ROW = Work()
-ALONE_SECONDS = 1.0
-"""How long nobody asked for anything but reviews when several of their tokens are written in one call."""
 CALLS_ALONE = 4
 """Calls of a keystroke that comes alone which the event loop waits for: with letters typed, a search may need some."""
 
@@ -80,7 +78,6 @@ class Engine:
         """Held by whoever runs the model: the engine's thread while it is awake, or an event loop."""
         self._closing = False
         self._running_rows = 0
-        self._other_work_at = 0.0
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
 
     @property
@@ -288,10 +285,7 @@ class Engine:
                 self._telemetry.queue_seconds.observe(started - job.arrived)
         calls = [job.call for job in jobs if job.call]
         try:
-            if kind == "decode" and self._writes_alone(started):
-                decode(self.model, calls, STEPS)
-            else:
-                EXECUTE[kind](self.model, calls)
+            EXECUTE[kind](self.model, calls)
         except Exception:
             self._failed(jobs, kind)
             return
@@ -300,22 +294,16 @@ class Engine:
         self._batch_rows[kind].observe(sum(len(call.left) for call in calls))
         for job, call in zip(jobs, calls, strict=True):
             job.timing.model += 1000 * (now - started)
-            if not job.work.reviews:
-                self._other_work_at = now
             if call.result is None:
                 self._line_up(job)
                 continue
             if call.chooses:
-                self._note_tokens(job, now, call.tokens)
+                self._note_token(job, now)
             self._resume(job, call.result)
 
-    def _writes_alone(self, now: float) -> bool:
-        """Whether nobody waits, and nobody asked a moment ago for anything but reviews: who types goes on typing."""
-        return now - self._other_work_at > ALONE_SECONDS and self._inbox.empty()
-
-    def _note_tokens(self, job: _Job[Any], now: float, tokens: int) -> None:
+    def _note_token(self, job: _Job[Any], now: float) -> None:
         if job.last_token:
-            self._telemetry.token_seconds.observe((now - job.last_token) / tokens)
+            self._telemetry.token_seconds.observe(now - job.last_token)
         else:
             self._telemetry.first_token_seconds.observe(now - job.arrived)
         job.last_token = now

@@ -2,7 +2,6 @@
 
 import codecs
 import math
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +9,7 @@ from typing import Literal
 from torch import Tensor
 
 from app import context
-from app.calls import STEPS, Decode, Decoded, Task
+from app.calls import Decode, Decoded, Task
 from app.context import Context
 from app.language_model import LanguageModel
 from app.logprobs import TokenLogprob, told
@@ -114,8 +113,6 @@ class _Row:
         self._prompt_characters = len(prompt)
         self._seen = list(seen)
         self._uniforms = uniforms(settings.seed, index)
-        self._numbers: deque[float] = deque()
-        """Those of the next tokens, as far as they were asked for."""
         self._spaced = prompt.endswith(" ")
 
     @property
@@ -123,10 +120,7 @@ class _Row:
         return self._seen[-1]
 
     def next_draw(self) -> SamplingRow:
-        while len(self._numbers) < STEPS:
-            self._numbers.append(next(self._uniforms))
-        number, *ahead = self._numbers
-        return SamplingRow(self.settings.sampling, number, self._seen, self.settings.logprobs or 0, ahead)
+        return SamplingRow(self.settings.sampling, next(self._uniforms), self._seen, self.settings.logprobs or 0)
 
     def accept(
         self, token: int, log_probability: float, top: Sequence[tuple[int, float]], model: LanguageModel, emit: Emit
@@ -136,7 +130,6 @@ class _Row:
         if self.settings.logprobs is not None:
             offset = self._prompt_characters + len(self.text.text)
             self.told.append(told(model.vocabulary, token, log_probability, top, offset, spaced))
-        self._numbers.popleft()
         self._seen.append(token)
         self.log_probabilities.append(log_probability)
         piece = model.vocabulary.token_bytes[token]
@@ -191,8 +184,7 @@ def generate_each(
         before = [states[place] for place in going_on]
         decoded: Decoded = yield Decode([row.last for row in running], before, draws)
         states = decoded.states
-        for chosen in decoded.chosen:
-            _accept(running, chosen, model, emit)
+        _accept(running, decoded.chosen, model, emit)
     return Generation([row.review() for row in rows], prompt_tokens)
 
 
@@ -213,5 +205,4 @@ def _begin(
 def _accept(rows: Sequence[_Row], chosen: Chosen, model: LanguageModel, emit: Emit) -> None:
     tops = chosen.top or [[]] * len(rows)
     for row, token, value, top in zip(rows, chosen.tokens, chosen.log_probabilities, tops, strict=True):
-        if row.reason is None:  # what was chosen after the end of a review is nothing
-            row.accept(token, value, top, model, emit)
+        row.accept(token, value, top, model, emit)

@@ -57,9 +57,7 @@ class Telemetry:
         self.first_token_seconds = _histogram(
             "first_token_seconds", "From arrival to a review's first token.", registry
         )
-        self.token_seconds = _histogram(
-            "token_seconds", "From one token of a review to the next, by call of the model.", registry
-        )
+        self.token_seconds = _histogram("token_seconds", "From one token of a review to the next.", registry)
         self.model_seconds = Histogram(
             "review_lm_model_seconds", "One call of the model.", ["kind"], buckets=SECONDS, registry=registry
         )

@@ -50,33 +50,6 @@ def test_rows_none_of_which_ends_before_another_give_the_same_bits(model: Langua
 
 
 @torch.inference_mode()
-def test_several_tokens_in_one_call_are_those_of_as_many_calls(model: LanguageModel) -> None:
-    numbers = torch.rand(3, 5, dtype=torch.double, generator=torch.Generator().manual_seed(1))
-    settings = [1.0, 0.7, 1.3], [0.95, 1.0, 0.9], [0.0, 0.01, 0.0]
-    temperatures, top_p, min_p = settings
-    last, states = [7, 9, 12], list(model.initial_states(3))
-    tokens, values, _, left, probabilities, after = model.calls.decode(
-        last, states, temperatures, numbers.clone(), top_p, min_p
-    )
-    assert (len(tokens), left) == (5, [])
-    for step in range(5):
-        one, own, _, left, expected, states = model.calls.decode(
-            last, states, temperatures, numbers[:, step : step + 1].clone(), top_p, min_p
-        )
-        last = one[0]
-        assert (one, own, left) == ([tokens[step]], [values[step]], [])
-    assert torch.equal(probabilities, expected)
-    assert all(map(torch.equal, after, states))
-
-
-@torch.inference_mode()
-def test_a_row_that_is_left_without_a_token_ends_the_call(model: LanguageModel) -> None:
-    numbers = torch.full((1, 16), 0.5, dtype=torch.double)
-    tokens, _, _, left, *_ = model.calls.decode([7], list(model.initial_states(1)), [1.0], numbers, [1e-9], [0.0])
-    assert len(tokens) < 16 and left == [0]  # only the most probable token passes, which three draws may miss
-
-
-@torch.inference_mode()
 def test_a_state_holds_no_memory_but_its_own(model: LanguageModel) -> None:
     _, states, *_ = model.calls.advance(PADDED, LENGTHS, list(model.initial_states(3)), [], [], [], [])
     assert [state.untyped_storage().nbytes() for state in states] == [4 * len(state) for state in states]
