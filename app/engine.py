@@ -165,7 +165,10 @@ class Engine:
         return self._inbox.empty() and self._running.acquire(blocking=False)
 
     def _run_here(self, job: _Job[Any]) -> None:
-        """Runs a job in this thread; what it needs beyond some calls is left to the engine's."""
+        """Runs a job in this thread; what it needs beyond some calls is left to the engine's.
+
+        That one is there to take it even if the engine closes meanwhile: it ends only with `_running` in its own hands.
+        """
         self._line_up(job)
         with torch.inference_mode():
             for _ in range(CALLS_ALONE):

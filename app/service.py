@@ -1,12 +1,14 @@
 """What answers a request: one model and its engine, and how routes reach them."""
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive
 
 from app.admission import Work
 from app.calls import Result, Task
@@ -46,9 +48,8 @@ class Service:
         With `client`, the task ends when that client leaves. Watching costs more than a task of a few steps does.
         """
         future = self.engine.submit(task, work, exchange.arrived, begin)
-        if client:
-            await _unless_left(future, client)
-        result, exchange.timing = await future
+        with ended_by(client.receive, future) if client else contextlib.nullcontext():
+            result, exchange.timing = await future
         return result
 
     async def encode(self, texts: Sequence[str]) -> list[EncodedText]:
@@ -58,18 +59,20 @@ class Service:
         return await asyncio.to_thread(encode, self.model, texts)
 
 
-async def _unless_left(future: "asyncio.Future[Any]", client: Request) -> None:
-    """Waits for `future`; cancels it, and raises ClientDisconnect, if the client leaves before."""
+@contextlib.contextmanager
+def ended_by(receive: Receive, future: "asyncio.Future[Any]") -> Iterator[None]:
+    """Cancels `future` if the client leaves; who waits for it inside the block ends with ClientDisconnect."""
     # The body has been read: all that can still come from the client is that it left.
-    leaving = asyncio.ensure_future(client.receive())
+    leaving = asyncio.ensure_future(receive())
+    leaving.add_done_callback(lambda _: future.cancel())
     try:
-        await asyncio.wait({future, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not future.done():
-            raise ClientDisconnect
+        yield
+    except asyncio.CancelledError:
+        if leaving.done():
+            raise ClientDisconnect from None
+        raise  # it is the service that ends
     finally:
         leaving.cancel()
-        if not future.done():
-            future.cancel()
 
 
 Client = Request

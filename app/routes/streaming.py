@@ -16,6 +16,7 @@ from app.errors import Problem
 from app.exchange import Exchange
 from app.generation import FinishReason
 from app.logprobs import TokenLogprob
+from app.service import ended_by
 
 TOGETHER_SECONDS = 0.05
 """Pieces of so long a time are told together: nobody reads faster, and telling costs as much as a token.
@@ -106,16 +107,8 @@ class _EventStream(StreamingResponse):
         self._writing = writing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # The body has been read: all that can still come from the client is that it left.
-        leaving = asyncio.ensure_future(receive())
-        leaving.add_done_callback(lambda _: self._writing.cancel())
-        try:
+        with ended_by(receive, self._writing):
             await self.stream_response(send)
-        except asyncio.CancelledError:
-            if not leaving.done():  # it is the service that ends
-                raise
-        finally:
-            leaving.cancel()
 
 
 async def _lines(
