@@ -61,7 +61,10 @@ class Service:
 
 @contextlib.contextmanager
 def ended_by(receive: Receive, future: "asyncio.Future[Any]") -> Iterator[None]:
-    """Cancels `future` if the client leaves; who waits for it inside the block ends with ClientDisconnect."""
+    """Cancels `future` with the block, or when the client leaves; the block then ends with ClientDisconnect.
+
+    Its rows are free at the engine's next turn.
+    """
     # The body has been read: all that can still come from the client is that it left.
     leaving = asyncio.ensure_future(receive())
     leaving.add_done_callback(lambda _: future.cancel())

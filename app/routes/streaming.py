@@ -125,8 +125,6 @@ async def _lines(
     else:
         for event in wording.summary(written):
             yield event_line(event)
-    finally:
-        writing.cancel()  # where the client left, its rows are free at the next turn
     yield "data: [DONE]\n\n"
 
 
