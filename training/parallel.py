@@ -10,6 +10,7 @@ Li et al. 2020, "PyTorch Distributed", but with one bucket of gradients: the bac
 large matrices, so that there would be little to overlap.
 """
 
+import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,6 +91,9 @@ def joined() -> Iterator[Ranks]:
     if not launched():
         yield ALONE
         return
+    # Optimizers import it, and the defaults of its functions keep the group there is by then: the group's threads would
+    # outlive `destroy_process_group`, and one that meets the interpreter's end aborts the process.
+    importlib.import_module("torch.distributed.nn.functional")
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)

@@ -28,12 +28,23 @@ def epochs_of(corpus: Path, updates: int) -> float:
     return (updates - 0.5) * 6 * 16 / planned
 
 
-def train_on_two(corpus: Path, run: Path, chosen: FitOptions, *more: str) -> str:
-    """Trains in two processes, from the command line; returns what they print."""
-    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in chosen.model_dump(exclude_unset=True).items()]
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "--"]
+JOIN_AND_LEAVE = """
+import os
+import torch
+from training.parallel import joined
+
+with joined():
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)])
+names = [open(f"/proc/self/task/{thread}/comm").read().strip() for thread in os.listdir("/proc/self/task")]
+os.write(1, f"{names}\\n".encode())  # at once, since two processes write
+"""
+
+
+def run_on_two(*command: str | Path) -> str:
+    """Runs Python with these arguments in two processes; returns what they print."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--no-python", "--"]
     finished = subprocess.run(
-        [*command, "training", "train", "--corpus", corpus, "--run", run, *arguments, *more],
+        [*launch, sys.executable, *command],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -41,6 +52,12 @@ def train_on_two(corpus: Path, run: Path, chosen: FitOptions, *more: str) -> str
     )
     assert finished.returncode == 0, finished.stderr
     return finished.stdout
+
+
+def train_on_two(corpus: Path, run: Path, chosen: FitOptions, *more: str) -> str:
+    """Trains in two processes, from the command line; returns what they print."""
+    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in chosen.model_dump(exclude_unset=True).items()]
+    return run_on_two("-m", "training", "train", "--corpus", corpus, "--run", run, *arguments, *more)
 
 
 def assert_same_run(path: Path, expected: Fit) -> None:
@@ -77,6 +94,14 @@ def test_two_processes_train_as_one_does(corpus: Path, tmp_path: Path) -> None:
     assert_same_run(tmp_path / CHECKPOINT_FILE, alone)
     sessions = json.loads((tmp_path / RUN_FILE).read_text())["sessions"]
     assert [(session["updates"], session["processes"]) for session in sessions] == [(0, 2), (UPDATES, 2)]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the names of threads are read from Linux's /proc")
+def test_the_groups_threads_end_with_it() -> None:
+    # A thread that is left may run into the interpreter's end, which aborts the process.
+    threads = run_on_two("-c", JOIN_AND_LEAVE)
+    assert len(threads.splitlines()) == 2
+    assert "gloo" not in threads
 
 
 def test_every_lane_is_some_ranks() -> None:
