@@ -21,10 +21,11 @@ SCORED_TOKENS, READ_TOKENS = 128, 256
 """Tokens of all rows together that are scored in one turn, or read, so that no turn is long."""
 
 Kind = Literal["decode", "step", "text", "score"]
-MAX_ROWS: dict[Kind, int] = {"decode": 32, "step": 32, "text": 64, "score": 32}
+MAX_ROWS: dict[Kind, int] = {"decode": 32, "step": 22, "text": 64, "score": 32}
 """Rows of one call into the model; what is over waits for the next turn.
 
-Texts that are read need no softmax: many rows take little longer than a few.
+Of very many keystrokes some are run while the event loop reads and answers others. Texts that are read need no softmax:
+many rows take little longer than a few.
 """
 
 

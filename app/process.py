@@ -4,8 +4,8 @@ import sys
 
 from app.memory import keep_freed_memory
 
-SWITCH_SECONDS = 0.001
-"""How long the engine waits for the lock of a busy interpreter; by default it is five times that."""
+SWITCH_SECONDS = 0.0001
+"""How long the engine waits for the lock of a busy interpreter; by default it is fifty times that."""
 
 
 def set_up_process() -> None:

@@ -41,13 +41,13 @@ class Service:
         task: Task[Result],
         work: Work,
         client: Request | None = None,
-        begin: bool = False,
+        in_loop: bool = False,
     ) -> Result:
         """Runs a task on the engine and notes in the exchange where the time went.
 
         With `client`, the task ends when that client leaves. Watching costs more than a task of a few steps does.
         """
-        future = self.engine.submit(task, work, exchange.arrived, begin)
+        future = self.engine.submit(task, work, exchange.arrived, in_loop)
         with ended_by(client.receive, future) if client else contextlib.nullcontext():
             result, exchange.timing = await future
         return result

@@ -55,7 +55,7 @@ class Serving:
         """Finishes what was admitted and writes the log."""
         self.ready = False
         for service in self.services:
-            service.engine.close()
+            await asyncio.to_thread(service.engine.close)
         await asyncio.to_thread(self.log.close)
 
     def stop_being_ready(self) -> None:

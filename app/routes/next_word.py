@@ -27,8 +27,8 @@ async def next_word(request: NextWordRequest, client: Client) -> NextWordRespons
         request.stars,
         request.punctuation,
     )
-    tokens, begin = tokens_of(len(request.text)), len(request.text) < LONG
-    found = await service.run(exchange, task, Work(tokens=tokens), begin=begin)
+    tokens, in_loop = tokens_of(len(request.text)), len(request.text) < LONG
+    found = await service.run(exchange, task, Work(tokens=tokens), in_loop=in_loop)
     exchange.tokens_in, exchange.tokens_out = found.context_tokens, 0
     usage = NextWordUsage(context_tokens=found.context_tokens, cached_tokens=found.cached_tokens)
     suggestions = [Suggestion(each.word, each.probability) for each in found.words]

@@ -13,7 +13,6 @@ import torch
 
 from app.batch import MAX_ROWS, Kind, Progress
 from app.calls import Task
-from app.engine import EXECUTE
 from app.generation import Generation, GenerationSettings, generate
 from app.language_model import LanguageModel, load_language_model
 from app.memory import keep_freed_memory
@@ -37,6 +36,7 @@ from app.scoring import encode, score
 from app.settings import Settings
 from app.spelling import Spelling
 from app.state_cache import StateCache
+from app.turns import EXECUTE
 
 Result = TypeVar("Result")
 ONE_BATCH = 2**30

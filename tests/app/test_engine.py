@@ -1,7 +1,7 @@
 import asyncio
 import inspect
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,6 +19,7 @@ from app.next_word import next_words
 from app.sampling import SamplingRow, SamplingSettings
 from app.spelling import Spelling
 from app.telemetry import Telemetry
+from app.turns import EXECUTE
 from tests.app.support import eventually, run_alone, run_together, score_all
 
 SCORED = MAX_ROWS["score"]
@@ -53,14 +54,27 @@ def endless(model: LanguageModel, rows: int = 1) -> Task[None]:
         states = decoded.states
 
 
-def where_it_runs(model: LanguageModel, turns: int) -> Task[list[str]]:
-    """A keystroke of so many calls, which tells what thread made something of each."""
+def where_it_goes_on(model: LanguageModel) -> Task[list[str]]:
+    """A task of two calls, which tells what thread made something of each."""
     states, threads = model.initial_states(1), list[str]()
-    for _ in range(turns):
+    for _ in range(2):
         advanced: Advanced = yield Advance([[7]], states)
         states = advanced.states
         threads.append(threading.current_thread().name)
     return threads
+
+
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The threads that run the model for keystrokes, a name for each call."""
+    names: list[str] = []
+
+    def noted(model: LanguageModel, calls: Sequence[Progress]) -> None:
+        names.append(threading.current_thread().name)
+        advance(model, calls)
+
+    monkeypatch.setitem(EXECUTE, "step", noted)
+    return names
 
 
 def endless_scoring(model: LanguageModel) -> Task[None]:
@@ -236,28 +250,80 @@ def test_what_comes_in_one_turn_of_the_event_loop_shares_one_of_the_engine(tiny:
     assert (calls, rows) == (1, 8)
 
 
-def test_a_keystroke_that_comes_alone_wakes_no_other_thread_unless_it_needs_many_calls(tiny: LanguageModel) -> None:
+def test_a_keystroke_that_comes_alone_wakes_no_other_thread_unless_it_needs_many_calls(
+    tiny: LanguageModel, threads: list[str]
+) -> None:
     here = threading.current_thread().name
 
     async def scenario() -> None:
         async with running_engine(tiny) as engine:
-            for threads in ([here], [here] * CALLS_ALONE, [*[here] * CALLS_ALONE, "engine"]):
+            for expected in ([here], [here] * CALLS_ALONE, [*[here] * CALLS_ALONE, "engine"]):
                 async with asyncio.timeout(60):  # as the engine may not have fallen asleep yet
-                    while (await engine.submit(where_it_runs(tiny, len(threads)), begin=True))[0] != threads:
-                        pass
+                    while threads != expected:
+                        threads.clear()
+                        await engine.submit(counting(tiny, len(expected)), in_loop=True)
 
     asyncio.run(scenario())
 
 
-def test_a_keystroke_that_comes_with_others_or_while_the_engine_works_is_run_by_the_engine(tiny: LanguageModel) -> None:
+def test_a_keystroke_that_comes_with_others_or_while_the_engine_works_is_run_by_the_engine(
+    tiny: LanguageModel, threads: list[str]
+) -> None:
     async def scenario() -> None:
         async with running_engine(tiny) as engine:
-            together = await asyncio.gather(*[engine.submit(where_it_runs(tiny, 1), begin=True) for _ in range(2)])
-            assert [threads for threads, _ in together] == [["engine"]] * 2
+            await asyncio.gather(*[engine.submit(counting(tiny, 3), in_loop=True) for _ in range(2)])
             other = engine.submit(endless(tiny))
             await asyncio.to_thread(eventually, lambda: engine.running_rows == 1)
-            assert (await engine.submit(where_it_runs(tiny, 1), begin=True))[0] == ["engine"]
+            await engine.submit(counting(tiny, 3), in_loop=True)
             other.cancel()
+
+    asyncio.run(scenario())
+    assert set(threads) == {"engine"}
+
+
+@pytest.mark.parametrize("in_loop", [True, False])
+def test_a_task_goes_on_in_its_event_loop_if_that_was_asked_for(tiny: LanguageModel, in_loop: bool) -> None:
+    where = threading.current_thread().name if in_loop else "engine"
+
+    async def scenario() -> None:
+        async with running_engine(tiny) as engine:
+            for count in (1, 2):
+                told = await asyncio.gather(
+                    *[engine.submit(where_it_goes_on(tiny), in_loop=in_loop) for _ in range(count)]
+                )
+                assert [threads for threads, _ in told] == [[where] * 2] * count
+
+    asyncio.run(scenario())
+
+
+def test_a_task_in_an_event_loop_that_is_cancelled_ends(tiny: LanguageModel) -> None:
+    async def scenario() -> None:
+        async with running_engine(tiny) as engine:
+            futures = [engine.submit(counting(tiny, 10**9), in_loop=True) for _ in range(2)]
+            await asyncio.to_thread(eventually, lambda: engine.running_rows > 0)
+            for future in futures:
+                future.cancel()
+            await asyncio.to_thread(eventually, lambda: engine.admitted_rows == 0)
+            assert engine.running_rows == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_task_that_comes_back_to_an_engine_that_has_closed_is_told_so(
+    tiny: LanguageModel, threads: list[str]
+) -> None:
+    async def scenario() -> None:
+        async with running_engine(tiny) as engine:
+            other = engine.submit(endless(tiny))
+            await asyncio.to_thread(eventually, lambda: engine.running_rows == 1)
+            future = engine.submit(counting(tiny, 2), in_loop=True)
+            await asyncio.sleep(0)
+            eventually(lambda: threads and engine.running_rows == 1)
+            other.cancel()
+            engine.close()  # before this event loop has taken back what the first call answered
+            with pytest.raises(NotReady):
+                await future
+            assert engine.admitted_rows == 0
 
     asyncio.run(scenario())
 
@@ -267,8 +333,8 @@ def test_a_keystroke_that_comes_alone_and_fails_fails_alone(tiny: LanguageModel)
         async with running_engine(tiny) as engine:
             for make in (asking_for_a_token_that_is_none(tiny), raising(tiny, 1), asking_nonsense(tiny)):
                 with pytest.raises(InternalError):
-                    await engine.submit(make, Work(1), begin=True)
-            assert (await engine.submit(counting(tiny, 2), begin=True))[0] == 2
+                    await engine.submit(make, Work(1), in_loop=True)
+            assert (await engine.submit(counting(tiny, 2), in_loop=True))[0] == 2
             assert (engine.admitted_rows, engine.running_rows) == (0, 0)
 
     asyncio.run(scenario())
