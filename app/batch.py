@@ -17,6 +17,8 @@ CHUNK = 16
 """Tokens of a row that are run in one turn, where few rows are."""
 SHORT = 4
 """Tokens that are no text yet."""
+MANY_ROWS, OF_MANY_ROWS = 8, 2
+"""Of so many short rows so many tokens each are run in one turn: a third one of few rows costs as much as of many."""
 SCORED_TOKENS, READ_TOKENS = 128, 256
 """Tokens of all rows together that are scored in one turn, or read, so that no turn is long."""
 
@@ -177,14 +179,17 @@ def _slices(calls: Sequence[Progress]) -> list[tuple[Progress, slice]]:
 def _chunk(calls: Sequence[Progress], padded: bool) -> tuple[list[int], list[int], list[Tensor], int]:
     """The next chunk of every row, as `RowCalls` takes it: tokens, lengths and states; and its width.
 
-    Where all rows are short it is as wide as the longest, so that there is one call for all of them. Else, if rows are
-    `padded` to a common length and what pads them takes its time, it is as wide as the shortest that is left.
+    Where all rows are short it is as wide as the longest, so that there is one call for all of them, or almost. Else, if
+    rows are `padded` to a common length and what pads them takes its time, it is as wide as the shortest that is left.
     """
     rows = [left for call in calls for left in call.left]
     lengths = [len(row) for row in rows]
     longest = max(lengths)
-    most = longest if longest <= SHORT or not padded else min(filter(None, lengths))
-    tokens_at_once = SCORED_TOKENS if padded else READ_TOKENS
-    width = most if longest <= SHORT else min(most, CHUNK, max(1, tokens_at_once // len(rows)))
+    if longest <= SHORT:
+        width = longest if padded or len(rows) < MANY_ROWS else min(longest, OF_MANY_ROWS)
+    else:
+        most = min(filter(None, lengths)) if padded else longest
+        tokens_at_once = SCORED_TOKENS if padded else READ_TOKENS
+        width = min(most, CHUNK, max(1, tokens_at_once // len(rows)))
     tokens = [token for row in rows for token in (*row[:width], *[0] * (width - len(row)))]
     return tokens, lengths, [state for call in calls for state in call.states], width

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from app.admission import Work
-from app.batch import CHUNK, MAX_ROWS, Progress, advance
+from app.batch import CHUNK, MANY_ROWS, MAX_ROWS, Progress, advance
 from app.calls import Advance, Advanced, Decode, Decoded, Score, Scored, Task
 from app.engine import CALLS_ALONE, Engine
 from app.errors import DeadlineExceeded, InternalError, NotReady, Overloaded
@@ -119,8 +119,9 @@ def test_many_tasks_at_once_give_the_same_bits_as_alone(model: LanguageModel, sp
     assert run_together(model, [make() for make in reversed(makers)]) == alone[::-1]
 
 
-def test_long_rows_of_different_lengths_are_run_to_their_own_ends(model: LanguageModel) -> None:
-    rows = [[7] * length for length in (1, CHUNK, CHUNK + 1, 3 * CHUNK + 5)]
+@pytest.mark.parametrize("lengths", [(1, CHUNK, CHUNK + 1, 3 * CHUNK + 5), (1, 2, 3, 4) * (MANY_ROWS // 4)])
+def test_rows_of_different_lengths_are_run_to_their_own_ends(model: LanguageModel, lengths: Sequence[int]) -> None:
+    rows = [[7] * length for length in lengths]
 
     def advancing() -> Task[Advanced]:
         advanced: Advanced = yield Advance(rows, model.initial_states(len(rows)))
@@ -131,6 +132,20 @@ def test_long_rows_of_different_lengths_are_run_to_their_own_ends(model: Languag
         expected = model.advance(torch.tensor([row]), torch.tensor([len(row)]), model.initial_state(1))
         assert torch.equal(advanced.log_probabilities[place], expected[0][0])
         assert torch.equal(advanced.states[place], expected[1][0])
+
+
+def test_of_many_keystrokes_the_longer_ones_have_another_turn(model: LanguageModel) -> None:
+    """A third token of a few of them takes as long as that of all who come next."""
+    calls = [Progress.of(Advance([[7] * length], model.initial_states(1))) for length in (1, 2, 3, 4)]
+    advance(model, calls)
+    assert all(calls[place].result for place in range(4))
+    calls = [
+        Progress.of(Advance([[7] * length], model.initial_states(1))) for length in (1, 2, 3, 4) * (MANY_ROWS // 4)
+    ]
+    advance(model, calls)
+    assert [call.result is not None for call in calls] == [True, True, False, False] * (MANY_ROWS // 4)
+    advance(model, [call for call in calls if not call.result])
+    assert all(call.result for call in calls)
 
 
 def test_what_is_left_of_texts_shares_their_turns(model: LanguageModel) -> None:
