@@ -179,8 +179,9 @@ def _slices(calls: Sequence[Progress]) -> list[tuple[Progress, slice]]:
 def _chunk(calls: Sequence[Progress], padded: bool) -> tuple[list[int], list[int], list[Tensor], int]:
     """The next chunk of every row, as `RowCalls` takes it: tokens, lengths and states; and its width.
 
-    Where all rows are short it is as wide as the longest, so that there is one call for all of them, or almost. Else, if
-    rows are `padded` to a common length and what pads them takes its time, it is as wide as the shortest that is left.
+    Where all rows are short it is as wide as the longest, so that there is one call for all of them, or for almost all.
+    Else, if rows are `padded` to a common length and what pads them takes its time, it is as wide as the shortest that
+    is left.
     """
     rows = [left for call in calls for left in call.left]
     lengths = [len(row) for row in rows]
