@@ -157,14 +157,27 @@ def load_language_model(directory: Path, cache_bytes: int = 0, sha256: str | Non
     return LanguageModel(module, calls, words, description, StateCache(cache_bytes))
 
 
+def _multiplies_packed() -> bool:
+    """Whether this processor multiplies int8 matrices many times sooner where one of them was packed for it.
+
+    FBGEMM needs AVX2 for that. Where there is VNNI, which is made for such products, oneDNN does without.
+    """
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx2")) and not capabilities.get("avx512_vnni")
+
+
 def _load_module(path: Path, content: bytes) -> tuple[torch.jit.ScriptModule, RowCalls, dict[str, Any]]:
     extra = {DESCRIPTION_FILE: ""}
     try:
         with warnings.catch_warnings():
-            # torch 2.13 announces TorchScript's end; the artifact contract keeps to it, and torch is pinned.
+            # torch 2.13 announces the end of TorchScript, which the artifact contract keeps to, and of its own
+            # quantized tensors, which packing weights goes through; torch is pinned.
             warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
+            warnings.filterwarnings("ignore", message=".*torch.quantize_per_tensor.*", category=UserWarning)
             file = io.BytesIO(content)
             module: torch.jit.ScriptModule = torch.jit.load(file, map_location="cpu", _extra_files=extra)
+            if hasattr(module, "pack") and _multiplies_packed():
+                module.pack()
             calls = cast(RowCalls, torch.jit.script(RowCalls(module.eval())))
         description: dict[str, Any] = json.loads(extra[DESCRIPTION_FILE])
     except (RuntimeError, ValueError, OSError):

@@ -29,7 +29,7 @@ from training.evaluate import (
     network_scorer,
 )
 from training.evaluation_tables import MODEL, evaluation_tables
-from training.export import add_evaluation, export, load_artifact, read_metrics, script
+from training.export import add_evaluation, export, load_artifact, read_metrics, script, to_measure
 from training.fit import Fit, fit
 from training.full_evaluation import Amounts, evaluate_fully
 from training.language_model import LanguageModel
@@ -215,7 +215,7 @@ def _evaluate_fully(
     if options.artifact:
         read_metrics(options.artifact)  # fail now rather than when all is measured, as in the next line
     Spelling(tokenizer)
-    served: Any = script(model) if isinstance(model, Network) else model
+    served: Any = to_measure(script(model)) if isinstance(model, Network) else model
     models: dict[str, LanguageModel] = {MODEL: served}
     if options.baseline:
         baseline = KneserNey.load(options.baseline)

@@ -13,7 +13,7 @@ state alone. Everything here is plain tensor operations, so that another exporte
 """
 
 import itertools
-from typing import Final
+from typing import Final, Optional
 
 import torch
 from torch import Tensor, nn
@@ -30,12 +30,37 @@ def quantize_rows(values: Tensor) -> tuple[Tensor, Tensor]:
     return torch.round(values / scale).to(torch.int8), scale
 
 
+PackedWeight = torch.classes.quantized.LinearPackedParamsBase
+"""An int8 weight in the order in which FBGEMM reads it."""
+
+
+def pack(weight: Tensor) -> Optional[PackedWeight]:  # noqa: UP045 - TorchScript
+    """Packs int8 `[N, K]`; None where K is so large that float32 might round a sum."""
+    exact = 2**24 // 127**2  # products that can be added up before float32 lacks an integer
+    if weight.size(1) > exact:
+        return None
+    return torch.ops.quantized.linear_prepack(torch._make_per_tensor_quantized_tensor(weight, 1.0, 0), None)
+
+
+def integer_product(values: Tensor, weight: Tensor, packed: Optional[PackedWeight]) -> Tensor:  # noqa: UP045
+    """Multiplies int8 `[B, K]` by int8 `[N, K]`, packed or not; returns the exact sums as float32 `[B, N]`."""
+    if packed is None:
+        return torch._int_mm(values, weight.t()).to(torch.float32)
+    # FBGEMM takes numbers without a sign and, where there is no VNNI, adds two products in 16 bits: those of 0 to 127
+    # by -127 to 127 always fit. So what is above zero and what is below are rows of their own.
+    rows, signed = values.size(0), values.to(torch.float32)
+    parts = torch.cat([signed.clamp_min(0.0), signed.neg().clamp_min_(0.0)])
+    sums = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(parts, 1.0, 0, packed)
+    return sums[:rows].sub_(sums[rows:])
+
+
 class QuantizedLinear(nn.Module):
     """y = W x + b with int8 W `[N, K]`, a scale per row of W, and int8 x with a scale per row of the batch."""
 
     weight: Tensor
     scale: Tensor
     bias: Tensor
+    packed: Optional[PackedWeight]  # noqa: UP045 - TorchScript
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
         super().__init__()
@@ -43,10 +68,16 @@ class QuantizedLinear(nn.Module):
         self.register_buffer("weight", values)
         self.register_buffer("scale", scale.t().contiguous())
         self.register_buffer("bias", bias.detach().float().clone())
+        self.packed = None
 
     def forward(self, values: Tensor, scale: Tensor) -> Tensor:
         """Takes int8 `[B, K]` with scales `[B, 1]`; returns float `[B, N]`."""
-        return torch._int_mm(values, self.weight.t()).to(torch.float32).mul_(self.scale).mul_(scale).add_(self.bias)
+        product = integer_product(values, self.weight, self.packed)
+        return product.mul_(self.scale).mul_(scale).add_(self.bias)
+
+    @torch.jit.export
+    def pack(self) -> None:
+        self.packed = pack(self.weight)
 
 
 class QuantizedElman(nn.Module):
@@ -172,6 +203,7 @@ class ServedNetwork(nn.Module):
     embedding_scale: Tensor
     output_scale: Tensor
     bias: Tensor
+    packed: Optional[PackedWeight]  # noqa: UP045 - TorchScript
     softmax_rows: Final[int] = 64
     """Rows of the vocabulary's logits that `score` holds at once."""
 
@@ -182,6 +214,7 @@ class ServedNetwork(nn.Module):
         self.register_buffer("embedding_scale", scale)
         self.register_buffer("output_scale", scale.t().contiguous())
         self.register_buffer("bias", network.output_bias.detach())
+        self.packed = None
         self.cells = nn.ModuleList(_quantized_cell(cell, network.options.activation) for cell in network.cells)
         self.projection = QuantizedLinear(network.projection.weight, network.projection.bias)
         self.hidden_size = network.options.hidden
@@ -196,6 +229,20 @@ class ServedNetwork(nn.Module):
             self.state_size += self.ngrams.state_size
 
     @torch.jit.export
+    def pack(self) -> None:
+        """Has FBGEMM multiply, by weights packed once: the same bits, many times sooner on processors without VNNI.
+
+        It takes the memory of the weights once more. For whoever has loaded the module: it is not to be saved packed.
+        """
+        self.packed = pack(self.embedding)
+        self.projection.pack()
+        if self.ngrams is not None:
+            self.ngrams.linear.pack()
+        for cell in self.cells:
+            cell.by_input.pack()
+            cell.by_hidden.pack()
+
+    @torch.jit.export
     def initial_state(self, batch: int) -> Tensor:
         """The state before any token, `[B, S]`."""
         return torch.zeros([batch, self.state_size], dtype=torch.float32)
@@ -208,7 +255,7 @@ class ServedNetwork(nn.Module):
         if self.ngrams is not None:
             output = output.add_(state[:, -self.ngrams.embedding_size :])
         projected, scale = quantize_rows(output)
-        logits = torch._int_mm(projected, self.embedding.t()).to(torch.float32)
+        logits = integer_product(projected, self.embedding, self.packed)
         return torch.log_softmax(logits.mul_(self.output_scale).mul_(scale).add_(self.bias), dim=1)
 
     def consume(self, tokens: Tensor, state: Tensor) -> Tensor:

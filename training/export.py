@@ -56,7 +56,7 @@ def export(
         calibration = calibrate(network, list(itertools.islice(unseen, calibration_reviews)))
         network = calibrated(network, calibration)
     module = script(network)
-    scorers = {"int8": artifact_scorer(module), "float32": network_scorer(network)}
+    scorers = {"int8": artifact_scorer(to_measure(script(network))), "float32": network_scorer(network)}
     metrics: dict[str, Any] = {
         "model": f"{network.options.cell}-{network.options.embedding}x{network.options.hidden}-{_digest(module)[:8]}",
         "created": datetime.now(UTC).date().isoformat(),
@@ -127,11 +127,22 @@ def script(network: Network) -> torch.jit.ScriptModule:
     return module
 
 
+def to_measure(module: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
+    """Has it compute by packed weights where the processor has AVX2 and no VNNI, as the service does."""
+    capabilities = torch.cpu.get_capabilities()
+    if hasattr(module, "pack") and capabilities.get("avx2") and not capabilities.get("avx512_vnni"):
+        with _torchscript_unwarned():
+            module.pack()
+    return module
+
+
 @contextmanager
 def _torchscript_unwarned() -> Iterator[None]:
-    # torch 2.13 announces TorchScript's end; the artifact contract keeps to it, and torch is pinned.
+    # torch 2.13 announces the end of TorchScript, which the artifact contract keeps to, and of its own quantized
+    # tensors, which packing weights goes through; torch is pinned.
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", message=".*torch.quantize_per_tensor.*", category=UserWarning)
         yield
 
 
@@ -140,7 +151,7 @@ def load_artifact(directory: Path) -> tuple[torch.jit.ScriptModule, Tokenizer]:
     try:
         with _torchscript_unwarned():
             module: torch.jit.ScriptModule = torch.jit.load(str(directory / MODEL_FILE), map_location="cpu")
-        return module, Tokenizer.from_file(str(directory / VOCABULARY_FILE))
+        return to_measure(module), Tokenizer.from_file(str(directory / VOCABULARY_FILE))
     except Exception as error:
         raise TrainingError(f"{directory} holds no artifact that can be loaded ({error}); export one there.") from error
 

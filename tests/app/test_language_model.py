@@ -120,6 +120,23 @@ def test_an_artifact_that_cannot_be_used_is_refused_with_advice(
     assert "\n" not in str(refusal.value)
 
 
+def test_an_artifact_that_cannot_pack_its_weights_gives_the_same_bits(random_artifact: Path, tmp_path: Path) -> None:
+    """As those do not that were exported before there was a `pack`."""
+    directory = Path(shutil.copytree(random_artifact, tmp_path / "model"))
+    path, extra = str(directory / "language_model.pt"), {"description.json": ""}
+    module = torch.jit.load(path, _extra_files=extra).eval()
+    kept = ["initial_state", "step", "advance", "score", "log_probabilities", "consume", "state_size"]
+    torch.jit.save(torch.jit.freeze(module, preserved_attrs=kept), path, _extra_files=extra)
+    write_sums(directory)
+    former, present = load_language_model(directory), load_language_model(random_artifact)
+    assert not hasattr(former.module, "pack")
+    tokens = torch.arange(40, 48)
+    for expected, got in zip(
+        present.step(tokens, present.initial_state(8)), former.step(tokens, former.initial_state(8)), strict=True
+    ):
+        assert torch.equal(expected, got)
+
+
 def test_the_sum_that_is_asked_for_is_that_of_the_model_file(random_artifact: Path) -> None:
     found = hashlib.sha256((random_artifact / "language_model.pt").read_bytes()).hexdigest()
     assert load_language_model(random_artifact, sha256=found).name == "tiny-1"

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from training.artifact import integer_product, pack
 from training.cells import ActivationName, CellName
 from training.export import script
 from training.network import Network, NetworkOptions
@@ -187,3 +188,32 @@ def test_the_probabilities_follow_from_the_state_alone(pair: Pair) -> None:
 
 def test_a_fresh_state_is_one_that_knows_nothing(pair: Pair) -> None:
     assert torch.equal(pair.module.initial_state(3), torch.zeros(3, pair.module.state_size))
+
+
+@pytest.mark.skipif("fbgemm" not in torch.backends.quantized.supported_engines, reason="FBGEMM is for x86 alone")
+@pytest.mark.filterwarnings("ignore:.*torch.quantize_per_tensor:UserWarning")
+def test_packed_weights_give_the_same_bits(pair: Pair, ragged: tuple[Tensor, Tensor]) -> None:
+    tokens, lengths = ragged
+    packed = Pair(pair.network, script(pair.network))
+    packed.module.pack()
+    expected, got = (
+        (
+            *each.module.step(tokens[:, 0], opened(each, ROWS)),
+            *each.module.score(tokens, lengths, opened(each, ROWS), True),
+        )
+        for each in (pair, packed)
+    )
+    assert all(map(torch.equal, expected, got))
+
+
+@pytest.mark.skipif("fbgemm" not in torch.backends.quantized.supported_engines, reason="FBGEMM is for x86 alone")
+@pytest.mark.filterwarnings("ignore:.*torch.quantize_per_tensor:UserWarning")
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_largest_sums_are_exact_when_packed(sign: int) -> None:
+    values, weight = torch.full((3, 1040), sign * 127, dtype=torch.int8), torch.full((32, 1040), 127, dtype=torch.int8)
+    sums = integer_product(values, weight, pack(weight))
+    assert torch.equal(sums, torch.full((3, 32), float(sign * 1040 * 127 * 127)))
+
+
+def test_what_float32_might_round_is_not_packed() -> None:
+    assert pack(torch.zeros(32, 1041, dtype=torch.int8)) is None
