@@ -22,6 +22,9 @@ MANY_ROWS, OF_MANY_ROWS = 8, 2
 SCORED_TOKENS, READ_TOKENS = 128, 256
 """Tokens of all rows together that are scored in one turn, or read, so that no turn is long."""
 
+NEVER = torch.zeros(1, dtype=torch.int64)
+"""Interrupts nothing."""
+
 Kind = Literal["decode", "step", "text", "score"]
 MAX_ROWS: dict[Kind, int] = {"decode": 32, "step": 22, "text": 64, "score": 32}
 """Rows of one call into the model; what is over waits for the next turn.
@@ -59,6 +62,11 @@ class Progress:
     def chooses(self) -> bool:
         """Whether next tokens are chosen at the end of this call."""
         return isinstance(self.call, Decode) or (isinstance(self.call, Advance) and bool(self.call.draws))
+
+    @property
+    def steps(self) -> int:
+        """In how many steps the result was chosen."""
+        return len(self.result.chosen) if isinstance(self.result, Decoded) else 1
 
 
 def advance(model: LanguageModel, calls: Sequence[Progress]) -> None:
@@ -117,14 +125,18 @@ def _sets(calls: Sequence[Progress], told: Sequence[slice | None]) -> Iterator[t
             yield from enumerate(call.call.among, place.start)
 
 
-def decode(model: LanguageModel, calls: Sequence[Progress]) -> None:
+def decode(model: LanguageModel, calls: Sequence[Progress], interrupt: Tensor | None = None) -> None:
+    """Chooses a token a row; with `interrupt` up to STEPS, until that is not 0."""
     asked = [call.call for call in calls if isinstance(call.call, Decode)]
     tokens = [token for call in asked for token in call.tokens]
     states = [state for call in asked for state in call.states]
     rows = [row for call in asked for row in call.rows]
-    chosen, after = (_drawn if all(map(_is_plain, rows)) else _stepped)(model, tokens, states, rows)
+    if all(map(_is_plain, rows)):
+        chosen, after = _drawn(model, tokens, states, rows, interrupt)
+    else:
+        chosen, after = _stepped(model, tokens, states, rows)
     for call, own in _slices(calls):
-        call.result = Decoded(chosen.of(own), after[own])
+        call.result = Decoded([each.of(own) for each in chosen], after[own])
 
 
 def _is_plain(row: SamplingRow) -> bool:
@@ -132,20 +144,27 @@ def _is_plain(row: SamplingRow) -> bool:
 
 
 def _drawn(
-    model: LanguageModel, tokens: list[int], states: list[Tensor], rows: list[SamplingRow]
-) -> tuple[Chosen, list[Tensor]]:
-    """The step and the choice in one call, where every row is plain."""
-    drawn, values, numbers, waiting, log_probabilities, after = model.calls.decode(tokens, states, *drawing(rows))
+    model: LanguageModel,
+    tokens: list[int],
+    states: list[Tensor],
+    rows: list[SamplingRow],
+    interrupt: Tensor | None,
+) -> tuple[list[Chosen], list[Tensor]]:
+    """Steps and choices in one call, where every row is plain."""
+    steps = 1 if interrupt is None else min(1 + len(row.ahead) for row in rows)
+    drawn, values, numbers, waiting, log_probabilities, after = model.calls.decode(
+        tokens, states, *drawing(rows, steps), model.vocabulary.end, NEVER if interrupt is None else interrupt
+    )
     for place, token in draw_sorted(log_probabilities, rows, numbers, waiting).items():
-        drawn[place], values[place] = token, float(log_probabilities[place, token])
-    return Chosen(drawn, values), after
+        drawn[-1][place], values[-1][place] = token, float(log_probabilities[place, token])
+    return list(map(Chosen, drawn, values)), after
 
 
 def _stepped(
     model: LanguageModel, tokens: list[int], states: list[Tensor], rows: list[SamplingRow]
-) -> tuple[Chosen, list[Tensor]]:
+) -> tuple[list[Chosen], list[Tensor]]:
     log_probabilities, after = model.calls.step(tokens, states)
-    return choose(log_probabilities, rows), after
+    return [choose(log_probabilities, rows)], after
 
 
 def score(model: LanguageModel, calls: Sequence[Progress]) -> None:

@@ -44,9 +44,19 @@ class Advanced:
     chosen: Chosen | None = None
 
 
+STEPS = 8
+"""Tokens of a review that are written in one call where nobody asks for anything else meanwhile.
+
+For all of them the engine's thread waits for the interpreter once, and does its own work once.
+"""
+
+
 @dataclass(slots=True)
 class Decode:
-    """Run one token a row, `tokens [n]`, and choose the next as `rows` say; answered with `Decoded`."""
+    """Run one token a row, `tokens [n]`, and choose the next as `rows` say; answered with `Decoded`.
+
+    Where all the rows have numbers for more tokens, it may go on, up to the first that ends a review.
+    """
 
     tokens: Sequence[int]
     states: Sequence[Tensor]
@@ -55,9 +65,9 @@ class Decode:
 
 @dataclass(slots=True)
 class Decoded:
-    """The chosen tokens, and `states`, rows `[S]`, before they are run."""
+    """What was chosen in one step after the other, and `states`, rows `[S]`, before the last of it is run."""
 
-    chosen: Chosen
+    chosen: Sequence[Chosen]
     states: Sequence[Tensor]
 
 

@@ -109,11 +109,17 @@ class Engine:
         future: asyncio.Future[tuple[Result, Timing]] = asyncio.get_running_loop().create_future()
         job = Job(task, work, time.monotonic() if arrived is None else arrived, future, in_loop)
         self._admit(work)
+        if not in_loop:
+            future.add_done_callback(self._free_rows)
         if not in_loop or self._goes_on(job, None):
             with self._lock:
                 self._fresh.append(job)
             job.loop.call_soon(self._hand_over)
         return future
+
+    def _free_rows(self, future: "asyncio.Future[Any]") -> None:
+        if future.cancelled():
+            self._turns.interrupt.ask()
 
     def _admit(self, work: Work) -> None:
         with self._lock:
@@ -148,6 +154,7 @@ class Engine:
                 job.loop.call_soon_threadsafe(self._turns.end(job, "failed", error=NotReady(STOPPING)).tell)
             else:
                 self._inbox.put(job)
+        self._turns.interrupt.ask()
 
     def _can_run_here(self, fresh: Sequence[Job[Any]]) -> bool:
         """Whether it is a lone keystroke and the engine sleeps, which it then does until `_running` is released."""
@@ -224,6 +231,7 @@ class Engine:
             self._running.acquire()
 
     def _take_arrived(self) -> None:
+        self._turns.interrupt.withdraw()  # before they are taken, as others may come meanwhile
         with contextlib.suppress(queue.Empty):
             while True:
                 if job := self._inbox.get_nowait():

@@ -9,7 +9,7 @@ from typing import Literal
 from torch import Tensor
 
 from app import context
-from app.calls import Decode, Decoded, Task
+from app.calls import STEPS, Decode, Decoded, Task
 from app.context import Context
 from app.language_model import LanguageModel
 from app.logprobs import TokenLogprob, told
@@ -113,6 +113,10 @@ class _Row:
         self._prompt_characters = len(prompt)
         self._seen = list(seen)
         self._uniforms = uniforms(settings.seed, index)
+        self._numbers: list[float] = []
+        """Those of the next tokens, as far as they were asked for."""
+        # What a stop string or a penalty makes of a token is known after the call.
+        self._steps = STEPS if settings.sampling.is_plain and not settings.stop else 1
         self._spaced = prompt.endswith(" ")
 
     @property
@@ -120,7 +124,11 @@ class _Row:
         return self._seen[-1]
 
     def next_draw(self) -> SamplingRow:
-        return SamplingRow(self.settings.sampling, next(self._uniforms), self._seen, self.settings.logprobs or 0)
+        left = self.settings.max_tokens - len(self.log_probabilities)
+        while len(self._numbers) < min(self._steps, left):
+            self._numbers.append(next(self._uniforms))
+        number, *ahead = self._numbers
+        return SamplingRow(self.settings.sampling, number, self._seen, self.settings.logprobs or 0, ahead)
 
     def accept(
         self, token: int, log_probability: float, top: Sequence[tuple[int, float]], model: LanguageModel, emit: Emit
@@ -130,6 +138,7 @@ class _Row:
         if self.settings.logprobs is not None:
             offset = self._prompt_characters + len(self.text.text)
             self.told.append(told(model.vocabulary, token, log_probability, top, offset, spaced))
+        del self._numbers[0]
         self._seen.append(token)
         self.log_probabilities.append(log_probability)
         piece = model.vocabulary.token_bytes[token]
@@ -184,7 +193,8 @@ def generate_each(
         before = [states[place] for place in going_on]
         decoded: Decoded = yield Decode([row.last for row in running], before, draws)
         states = decoded.states
-        _accept(running, decoded.chosen, model, emit)
+        for chosen in decoded.chosen:
+            _accept(running, chosen, model, emit)
     return Generation([row.review() for row in rows], prompt_tokens)
 
 

@@ -45,15 +45,30 @@ class RowCalls(nn.Module):
         numbers: Tensor,
         top_p: list[float],
         min_p: list[float],
-    ) -> tuple[list[int], list[float], list[float], list[int], Tensor, list[Tensor]]:
-        """Runs one token a row and draws the next.
+        end: int,
+        interrupt: Tensor,
+    ) -> tuple[list[list[int]], list[list[float]], list[float], list[int], Tensor, list[Tensor]]:
+        """Runs one token a row, draws the next, and goes on with that for as many steps as `numbers [B, T]` has.
 
-        Returns the tokens drawn and their log-probabilities, then what else `draw` and `step` return.
+        Ends sooner where a row draws the token `end`, where one is left waiting, and where `interrupt` is not 0.
+        Returns the tokens drawn and their log-probabilities, a list for each step, then what else `draw` and `step`
+        return of the last of them.
         """
-        log_probabilities, after = self.network.step(torch.tensor(tokens), torch.stack(states))
-        drawn, following, left = draw(log_probabilities, temperatures, numbers, top_p, min_p)
-        own: list[float] = log_probabilities.gather(1, torch.tensor(drawn).unsqueeze(1)).squeeze(1).tolist()
-        return drawn, own, following, left, log_probabilities, after.unbind(0)
+        log_probabilities, state = torch.empty(0), torch.stack(states)
+        drawn: list[list[int]] = []
+        own: list[list[float]] = []
+        following: list[float] = []
+        left: list[int] = []
+        for step in range(numbers.size(1)):
+            log_probabilities, state = self.network.step(torch.tensor(tokens), state)
+            tokens, following, left = draw(log_probabilities, temperatures, numbers[:, step : step + 1], top_p, min_p)
+            values: list[float] = log_probabilities.gather(1, torch.tensor(tokens).unsqueeze(1)).squeeze(1).tolist()
+            drawn.append(tokens)
+            own.append(values)
+            if len(left) > 0 or end in tokens or int(interrupt) != 0:
+                break
+        after: list[Tensor] = list(state.unbind(0))
+        return drawn, own, following, left, log_probabilities, after
 
     @torch.jit.export
     def advance(

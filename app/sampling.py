@@ -41,13 +41,15 @@ class SamplingSettings:
 class SamplingRow:
     """One row's settings, the tokens it holds so far (for the repetition penalty), and its random number in [0, 1).
 
-    `top` of the model's most probable tokens are told with the one that is chosen.
+    `ahead` are the numbers of tokens that may be drawn in the same call. `top` of the model's most probable tokens are
+    told with the one that is chosen.
     """
 
     settings: SamplingSettings
     uniform: float
     seen: Sequence[int] = field(default_factory=list)
     top: int = 0
+    ahead: Sequence[float] = ()
 
 
 def uniforms(seed: int, index: int) -> Iterator[float]:
@@ -153,12 +155,12 @@ def _draw_until_passing(scores: Tensor, rows: Sequence[SamplingRow]) -> list[int
     return [sorted_.get(place, token) for place, token in enumerate(tokens)]
 
 
-def drawing(rows: Sequence[SamplingRow]) -> tuple[list[float], Tensor, list[float], list[float]]:
-    """What `draw` takes of rows besides their scores."""
+def drawing(rows: Sequence[SamplingRow], steps: int = 1) -> tuple[list[float], Tensor, list[float], list[float]]:
+    """What `draw` takes of rows besides their scores, with the numbers `[B, steps]` of so many tokens each."""
     return (
         [max(row.settings.temperature, LOWEST_TEMPERATURE) for row in rows],
         # TorchScript would round the numbers of a list to float32.
-        torch.tensor([[row.uniform] for row in rows], dtype=torch.double),
+        torch.tensor([[row.uniform, *row.ahead[: steps - 1]] for row in rows], dtype=torch.double),
         [row.settings.top_p for row in rows],
         [row.settings.min_p for row in rows],
     )

@@ -9,6 +9,7 @@ from typing import Any
 from app.admission import Admission
 from app.batch import MAX_ROWS, Kind, Progress, advance, decode, score
 from app.errors import DeadlineExceeded, InternalError, Problem
+from app.interrupt import Interrupt
 from app.job import Ended, Job, first_rows
 from app.language_model import LanguageModel
 from app.telemetry import Telemetry, WorkEnd
@@ -36,6 +37,8 @@ class Turns:
         self._model_seconds = {kind: telemetry.model_seconds.labels(kind) for kind in EXECUTE}
         self._batch_rows = {kind: telemetry.batch_rows.labels(kind) for kind in EXECUTE}
         self._lines: dict[Kind, deque[Job[Any]]] = {kind: deque() for kind in EXECUTE}
+        self.interrupt = Interrupt()
+        """To be asked for whenever somebody comes or leaves."""
         self._answered: list[Answered] = []
         self._ended: list[Ended] = []
         self.running_rows = 0
@@ -120,7 +123,10 @@ class Turns:
             self._start_running(job, started)
         calls = [job.call for job in jobs if job.call]
         try:
-            EXECUTE[kind](self._model, calls)
+            if kind == "decode" and not self.any_waiting():
+                decode(self._model, calls, self.interrupt.mark)
+            else:
+                EXECUTE[kind](self._model, calls)
         except Exception:
             return self._failed(jobs, kind)
         now = time.monotonic()
@@ -133,7 +139,7 @@ class Turns:
                 self.line_up(job)
                 continue
             if call.chooses:
-                self._note_token(job, now)
+                self._note_tokens(job, now, call.steps)
             answered.append((job, call.result))
         return answered
 
@@ -150,9 +156,10 @@ class Turns:
             job.running = False
             self.running_rows -= job.work.rows
 
-    def _note_token(self, job: Job[Any], now: float) -> None:
+    def _note_tokens(self, job: Job[Any], now: float, count: int) -> None:
         if job.last_token:
-            self._telemetry.token_seconds.observe(now - job.last_token)
+            for _ in range(count):
+                self._telemetry.token_seconds.observe((now - job.last_token) / count)
         else:
             self._telemetry.first_token_seconds.observe(now - job.arrived)
         job.last_token = now

@@ -13,7 +13,7 @@ state alone. Everything here is plain tensor operations, so that another exporte
 """
 
 import itertools
-from typing import Final, Optional
+from typing import TYPE_CHECKING, Any, Final, Optional
 
 import torch
 from torch import Tensor, nn
@@ -30,8 +30,11 @@ def quantize_rows(values: Tensor) -> tuple[Tensor, Tensor]:
     return torch.round(values / scale).to(torch.int8), scale
 
 
-PackedWeight = torch.classes.quantized.LinearPackedParamsBase
-"""An int8 weight in the order in which FBGEMM reads it."""
+if TYPE_CHECKING:
+    PackedWeight = Any
+else:
+    PackedWeight = torch.classes.quantized.LinearPackedParamsBase
+    """An int8 weight in the order in which FBGEMM reads it."""
 
 
 def pack(weight: Tensor) -> Optional[PackedWeight]:  # noqa: UP045 - TorchScript
@@ -50,7 +53,7 @@ def integer_product(values: Tensor, weight: Tensor, packed: Optional[PackedWeigh
     # by -127 to 127 always fit. So what is above zero and what is below are rows of their own.
     rows, signed = values.size(0), values.to(torch.float32)
     parts = torch.cat([signed.clamp_min(0.0), signed.neg().clamp_min_(0.0)])
-    sums = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(parts, 1.0, 0, packed)
+    sums: Tensor = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(parts, 1.0, 0, packed)
     return sums[:rows].sub_(sums[rows:])
 
 

@@ -59,7 +59,7 @@ def dictate(
                 call = task.send(Advanced([torch.zeros(model.vocabulary.size)], call.states, chosen=chosen))
             else:
                 assert isinstance(call, Decode)
-                call = task.send(Decoded(chosen, call.states))
+                call = task.send(Decoded([chosen], call.states))
     except StopIteration as finished:
         return finished.value, events
     raise AssertionError("the generation did not end")
@@ -99,7 +99,7 @@ def play(model: LanguageModel, task: Task[Generation], rows: int) -> Played:
             running = [row for row in running if tokens[row][-1] != model.vocabulary.end]
             log_probabilities, state = model.step(torch.tensor(call.tokens), torch.stack(list(call.states)))
             chosen = choose(log_probabilities, call.rows)
-            answer = Decoded(chosen, state.unbind(0))
+            answer = Decoded([chosen], state.unbind(0))
         for row, token in zip(running, chosen.tokens, strict=True):
             tokens[row].append(token)
 

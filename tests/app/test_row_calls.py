@@ -1,8 +1,14 @@
 """app/row_calls.py against the artifact's own calls and against sorting."""
 
+import threading
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor
 
+from app.batch import NEVER
+from app.interrupt import Interrupt
 from app.language_model import LanguageModel
 from app.ranking import TokenSet, Wanted
 from app.row_calls import BLOCK, SORTED, RowCalls
@@ -47,6 +53,75 @@ def test_rows_none_of_which_ends_before_another_give_the_same_bits(model: Langua
         log_probabilities, states, *_ = model.calls.advance(tokens, lengths, before, [0, 1, 2], [], [], [])
         assert torch.equal(torch.stack(log_probabilities), expected[0])
         assert torch.equal(torch.stack(states), expected[1])
+
+
+SETTINGS = [1.0, 0.7, 1.3], [0.95, 1.0, 0.9], [0.0, 0.01, 0.0]
+"""Temperatures, top-p and min-p of three rows."""
+NO_TOKEN = -1
+
+
+def decoded(model: LanguageModel, last: list[int], states: list[Tensor], numbers: Tensor, end: int = NO_TOKEN) -> Any:
+    temperatures, top_p, min_p = SETTINGS
+    return model.calls.decode(last, states, temperatures, numbers.clone(), top_p, min_p, end, NEVER)
+
+
+def random_numbers(steps: int) -> Tensor:
+    return torch.rand(3, steps, dtype=torch.double, generator=torch.Generator().manual_seed(1))
+
+
+@torch.inference_mode()
+def test_several_tokens_in_one_call_are_those_of_as_many_calls(model: LanguageModel) -> None:
+    last, states, numbers = [7, 9, 12], list(model.initial_states(3)), random_numbers(5)
+    tokens, values, _, left, probabilities, after = decoded(model, last, states, numbers)
+    assert (len(tokens), left) == (5, [])
+    for step in range(5):
+        (last,), (own,), _, left, expected, states = decoded(model, last, states, numbers[:, step : step + 1])
+        assert (last, own, left) == (tokens[step], values[step], [])
+    assert torch.equal(probabilities, expected)
+    assert all(map(torch.equal, after, states))
+
+
+@torch.inference_mode()
+def test_a_row_that_ends_ends_the_call(model: LanguageModel) -> None:
+    numbers = random_numbers(5)
+    tokens, *_ = decoded(model, [7, 9, 12], list(model.initial_states(3)), numbers)
+    end = tokens[2][1]
+    expected = 1 + next(step for step, row in enumerate(tokens) if end in row)
+    ended, *_ = decoded(model, [7, 9, 12], list(model.initial_states(3)), numbers, end)
+    assert ended == tokens[:expected]
+
+
+@torch.inference_mode()
+def test_a_row_that_is_left_without_a_token_ends_the_call(model: LanguageModel) -> None:
+    numbers = torch.full((1, 16), 0.5, dtype=torch.double)
+    tokens, _, _, left, *_ = model.calls.decode(
+        [7], list(model.initial_states(1)), [1.0], numbers, [1e-9], [0.0], NO_TOKEN, NEVER
+    )
+    assert len(tokens) < 16  # only the most probable token passes, which three draws may miss
+    assert left == [0]
+
+
+def test_who_comes_ends_a_call_that_is_under_way(model: LanguageModel) -> None:
+    interrupt, told = Interrupt(), list[list[int]]()
+    numbers = torch.rand(1, 100_000, dtype=torch.double)
+
+    def write() -> None:
+        with torch.inference_mode():
+            tokens, *_ = model.calls.decode(
+                [7], list(model.initial_states(1)), [1.0], numbers, [1.0], [0.0], NO_TOKEN, interrupt.mark
+            )
+        told.extend(tokens)
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    interrupt.ask()
+    writing.join()
+    assert 1 <= len(told) < 100_000
+    first = len(told)
+    write()
+    assert len(told) == first + 1  # until it is withdrawn, a call ends after its first step
+    interrupt.withdraw()
+    assert interrupt.mark.item() == 0
 
 
 @torch.inference_mode()
