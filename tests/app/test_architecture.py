@@ -17,6 +17,7 @@ OF_THE_ENGINE = {
         "context",
         "engine",
         "generation",
+        "interrupt",
         "language_model",
         "logprobs",
         "next_word",

@@ -64,7 +64,7 @@ def test_what_was_asked_is_counted(quiet_server: Server) -> None:
     turns = max(review["tokens"] for review in written["reviews"])
     assert rise(before, after, "token_seconds_count") == turns - 1
     calls = rise(before, after, "model_seconds_count", kind="decode")
-    assert (turns - 1) / STEPS <= calls <= turns - 1
+    assert (turns - 1) / STEPS <= calls < turns - 1  # several tokens a call, as nobody else was there
     assert rise(before, after, "batch_rows_count", kind="decode") == calls
     assert rise(before, after, "batch_rows_sum", kind="score") == 2
     assert after["ready", frozenset()] == 1

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.calls import STEPS
 from app.generation import GenerationSettings, generate
 from app.language_model import LanguageModel, load_language_model
 from app.next_word import next_words
@@ -65,15 +66,17 @@ def test_seeded_texts_are_those_of_the_service(shared: SharedModel, model: Langu
 
 def test_a_stream_tells_the_same_text_piece_by_piece(shared: SharedModel) -> None:
     requests = [GenerateRequest(prompt=text, seed=seed, max_tokens=5 + 9 * seed) for seed, text in enumerate(TEXTS)]
-    told = [*shared.stream(requests)]
-    for place, whole in enumerate(shared.generate(requests)):
+    told, written = [*shared.stream(requests)], shared.generate(requests)
+    for place, whole in enumerate(written):
         events = _events("".join(turn[place] for turn in told))
         assert events.pop() == "[DONE]"
         summary = events.pop()
         assert "".join(event["text"] for event in events) == whole.reviews[0].text
         assert events[-1]["finish_reason"] == whole.reviews[0].finish_reason
         assert summary == {"seed": place, "model": whole.model, "usage": whole.usage.model_dump()}
-    assert len(told) > 20
+    longest = max(each.usage.generated_tokens for each in written)
+    assert longest > STEPS
+    assert len(told) > longest / STEPS
 
 
 def _events(text: str) -> list[Any]:
