@@ -2,8 +2,8 @@
 
 A limit has two things to do, which ask for different ones: whoever comes after a moment's standstill shall be let in,
 and where more comes than can be done, those who are let in shall not be late. So the limit of reviews is for a moment:
-once somebody was refused, and until nobody was for a while, only half as many are let in (as CoDel tells a burst from a
-queue that stays: Nichols & Jacobson 2012).
+once somebody was refused, and until nobody was for a while, no more than a share of it is let in (as CoDel tells a burst
+from a queue that stays: Nichols & Jacobson 2012).
 """
 
 import math
@@ -16,6 +16,8 @@ from app.errors import Overloaded
 
 MEMORY_SECONDS = 5.0
 """How far back the current rate of work looks."""
+LASTING = 3 / 8
+"""Share of the limit of reviews that is let in under a lasting overload."""
 CALM_SECONDS = 1.0
 """How long nobody was refused when as many reviews are let in again as the limit says."""
 
@@ -56,7 +58,7 @@ class Admission:
             if rows >= limits.rows or tokens >= limits.tokens or (work.reviews and reviews >= limits.reviews):
                 refusal = self._refusal(work)
                 if work.reviews and reviews >= limits.reviews:
-                    self._limits = self._all._replace(reviews=math.ceil(self._all.reviews / 2))
+                    self._limits = self._all._replace(reviews=math.ceil(LASTING * self._all.reviews))
                     self._calm_at = self._clock() + CALM_SECONDS
                 raise refusal
             self.admitted = Work(rows + work.rows, tokens + work.tokens, reviews + work.reviews)

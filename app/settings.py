@@ -111,7 +111,7 @@ class Settings(BaseSettings):
         64,
         ge=1,
         description="reviews that wait or are being written, from which on more are refused; "
-        "then half as many are let in, until none is refused for a second",
+        "then three eighths of that are let in, until none is refused for a second",
     )
     deadline_seconds: float = Field(30.0, gt=0, description="seconds from a request's arrival to its answer")
     read_seconds: float = Field(20.0, gt=0, description="seconds in which a request's head and body must have come")

@@ -62,7 +62,7 @@ def test_reviews_keep_out_nothing_but_reviews(admission: Admission) -> None:
     admission.enter(Work(1, 10))
 
 
-def test_once_a_review_was_refused_half_as_many_are_let_in_until_none_is_for_a_while(
+def test_once_a_review_was_refused_fewer_are_let_in_until_none_is_for_a_while(
     admission: Admission, clock: Clock
 ) -> None:
     admission.enter(Work(3, 30, 3))
