@@ -2,8 +2,8 @@
 
 A limit has two things to do, which ask for different ones: whoever comes after a moment's standstill shall be let in,
 and where more comes than can be done, those who are let in shall not be late. So the limit of reviews is for a moment:
-once somebody was refused, and until nobody was for a while, no more than a share of it is let in (as CoDel tells a burst
-from a queue that stays: Nichols & Jacobson 2012).
+once somebody was refused, and until nobody was for a while, no more than a share of it is let in (as CoDel tells a
+burst from a queue that stays: Nichols & Jacobson 2012).
 """
 
 import math
