@@ -125,8 +125,8 @@ def _sets(calls: Sequence[Progress], told: Sequence[slice | None]) -> Iterator[t
             yield from enumerate(call.call.among, place.start)
 
 
-def decode(model: LanguageModel, calls: Sequence[Progress], interrupt: Tensor | None = None) -> None:
-    """Chooses a token a row; with `interrupt` up to STEPS, until that is not 0."""
+def decode(model: LanguageModel, calls: Sequence[Progress], interrupt: Tensor = NEVER) -> None:
+    """Chooses a token a row, and more as far as `Decode` has it, until `interrupt` is not 0."""
     asked = [call.call for call in calls if isinstance(call.call, Decode)]
     tokens = [token for call in asked for token in call.tokens]
     states = [state for call in asked for state in call.states]
@@ -148,12 +148,12 @@ def _drawn(
     tokens: list[int],
     states: list[Tensor],
     rows: list[SamplingRow],
-    interrupt: Tensor | None,
+    interrupt: Tensor,
 ) -> tuple[list[Chosen], list[Tensor]]:
     """Steps and choices in one call, where every row is plain."""
-    steps = 1 if interrupt is None else min(1 + len(row.ahead) for row in rows)
+    steps = min(1 + len(row.ahead) for row in rows)
     drawn, values, numbers, waiting, log_probabilities, after = model.calls.decode(
-        tokens, states, *drawing(rows, steps), model.vocabulary.end, NEVER if interrupt is None else interrupt
+        tokens, states, *drawing(rows, steps), model.vocabulary.end, interrupt
     )
     for place, token in draw_sorted(log_probabilities, rows, numbers, waiting).items():
         drawn[-1][place], values[-1][place] = token, float(log_probabilities[place, token])

@@ -4,6 +4,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from app.admission import Admission
@@ -38,7 +39,8 @@ class Turns:
         self._batch_rows = {kind: telemetry.batch_rows.labels(kind) for kind in EXECUTE}
         self._lines: dict[Kind, deque[Job[Any]]] = {kind: deque() for kind in EXECUTE}
         self.interrupt = Interrupt()
-        """To be asked for whenever somebody comes or leaves."""
+        """To be asked for whenever somebody comes or leaves, and withdrawn before those who came are begun."""
+        self._execute_calls = EXECUTE | {"decode": partial(decode, interrupt=self.interrupt.mark)}
         self._answered: list[Answered] = []
         self._ended: list[Ended] = []
         self.running_rows = 0
@@ -123,10 +125,9 @@ class Turns:
             self._start_running(job, started)
         calls = [job.call for job in jobs if job.call]
         try:
-            if kind == "decode" and not self.any_waiting():
-                decode(self._model, calls, self.interrupt.mark)
-            else:
-                EXECUTE[kind](self._model, calls)
+            if kind == "decode" and self.any_waiting():
+                self.interrupt.ask()
+            self._execute_calls[kind](self._model, calls)
         except Exception:
             return self._failed(jobs, kind)
         now = time.monotonic()

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from app.batch import MAX_ROWS, NEVER, Kind, Progress, decode
+from app.batch import MAX_ROWS, Kind, Progress
 from app.calls import Task
 from app.generation import Generation, GenerationSettings, generate
 from app.language_model import LanguageModel, load_language_model
@@ -148,11 +148,7 @@ def together(model: LanguageModel, tasks: Sequence[Task[Result]]) -> Turns[Resul
     while calls:
         with torch.inference_mode():
             for kind, places in _groups(calls):
-                batch = [calls[place] for place in places]
-                if kind == "decode":
-                    decode(model, batch, NEVER)  # several tokens in one call, as in the service
-                else:
-                    EXECUTE[kind](model, batch)
+                EXECUTE[kind](model, [calls[place] for place in places])
         for place, call in [*calls.items()]:
             if call.result is not None:
                 resume(place, call.result)
