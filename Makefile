@@ -2,6 +2,8 @@
 PORT ?= 8000
 PYTHON ?= python3
 BIN := .venv/bin
+# Python compiles what is imported when it first is; to compile every file of every package here takes half a minute.
+INSTALL := install --quiet --no-compile
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,23 +35,23 @@ bench-peers: .venv-peers/.peers ## measure it beside LitServe, BentoML, Ray Serv
 
 .venv-peers/.peers: torch-cpu.txt pyproject.toml
 	$(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/pip install --quiet --no-deps --requirement torch-cpu.txt
-	.venv-peers/bin/pip install --quiet --editable '.[peers]'
+	.venv-peers/bin/pip $(INSTALL) --no-deps --requirement torch-cpu.txt
+	.venv-peers/bin/pip $(INSTALL) --editable '.[peers]'
 	@touch $@
 
 $(BIN)/python:
 	$(PYTHON) -m venv .venv
 
 $(BIN)/.torch: torch-cpu.txt | $(BIN)/python
-	$(BIN)/pip install --quiet --no-deps --requirement torch-cpu.txt
+	$(BIN)/pip $(INSTALL) --no-deps --requirement torch-cpu.txt
 	@touch $@
 
 $(BIN)/.service: $(BIN)/.torch pyproject.toml
-	$(BIN)/pip install --quiet --editable .
+	$(BIN)/pip $(INSTALL) --editable .
 	@touch $@
 
 $(BIN)/.dev: $(BIN)/.torch pyproject.toml
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip $(INSTALL) --editable '.[dev]'
 	@touch $@ $(BIN)/.service
 
 .PHONY: help serve test lint fuzz audit train bench-peers

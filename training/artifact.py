@@ -1,11 +1,14 @@
-"""The served network: int8 weights and activations, as the TorchScript module that `app` loads.
+"""The served network: int8 weights and integer activations, as the TorchScript module that `app` loads.
 
 It knows a recurrent state as one row of floats and nothing else, and a row's result depends on that row alone, to the
 bit:
 
-- Weights are int8 with one scale per output channel. Activations are int8 with one scale per row, taken from that row's
-  largest magnitude, so that no neighbour in a batch can change it. Products add up exactly, in int32.
-- The embedding is one int8 table for input and output (the weights are tied), so an input needs no rounding at all.
+- Weights are int8, -127 to 127, with one scale per output channel. Activations are integers from -63 to 63 with one
+  scale per row, taken from that row's largest magnitude, so that no neighbour in a batch can change it. Products add up
+  exactly, in int32.
+- Seven bits of an activation are what every processor multiplies without overflow: where there is no VNNI, two products
+  are added in 16 bits, and 2 × 127 × 127 fits. Only the projection, whose rounding costs most, is given thirteen.
+- The embedding is one int8 table for input and output (the weights are tied).
 - All else is element-wise, or a softmax of one row.
 
 The first numbers of a state are the last layer's hidden state, so the probabilities of the next token follow from the
@@ -13,6 +16,7 @@ state alone. Everything here is plain tensor operations, so that another exporte
 """
 
 import itertools
+import math
 from typing import TYPE_CHECKING, Any, Final, Optional
 
 import torch
@@ -23,43 +27,53 @@ from training.network import Network
 from training.ngrams import ABSENT, NgramTables, rows_of
 from training.vocabulary import END
 
+ARITHMETIC = 2
+"""Raised when the same weights give other numbers; part of what a model's name is made of."""
+MAGNITUDE = 127
+"""The largest of an int8 weight."""
+LEVELS = 63
+"""The largest magnitude of an activation."""
 
-def quantize_rows(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Rounds `[N, K]` to -127 to 127 with one scale per row; returns the int8 values and the scales `[N, 1]`."""
-    scale = values.abs().amax(dim=1, keepdim=True).clamp_min(1e-12) / 127.0
-    return torch.round(values / scale).to(torch.int8), scale
+
+def quantize_rows(values: Tensor, largest: int = LEVELS) -> tuple[Tensor, Tensor]:
+    """Rounds `[N, K]` to integers up to `largest`, kept as float32; returns them and a scale per row, `[N, 1]`."""
+    scale = torch.linalg.vector_norm(values, math.inf, dim=1, keepdim=True).clamp_min_(1e-12).div_(largest)
+    return (values / scale).round_(), scale
 
 
 if TYPE_CHECKING:
     PackedWeight = Any
 else:
     PackedWeight = torch.classes.quantized.LinearPackedParamsBase
-    """An int8 weight in the order in which FBGEMM reads it."""
+    """An int8 weight and its scales in the order in which FBGEMM reads them."""
 
 
-def pack(weight: Tensor) -> Optional[PackedWeight]:  # noqa: UP045 - TorchScript
-    """Packs int8 `[N, K]`; None where K is so large that float32 might round a sum."""
-    exact = 2**24 // 127**2  # products that can be added up before float32 lacks an integer
-    if weight.size(1) > exact:
-        return None
-    return torch.ops.quantized.linear_prepack(torch._make_per_tensor_quantized_tensor(weight, 1.0, 0), None)
+def pack(weight: Tensor, scale: Tensor) -> PackedWeight:
+    """Packs int8 `[N, K]` with scales `[1, N]`."""
+    zeros = torch.zeros(weight.size(0), dtype=torch.int64)
+    quantized = torch._make_per_channel_quantized_tensor(weight, scale.flatten().double(), zeros, 0)
+    return torch.ops.quantized.linear_prepack(quantized, None)
 
 
-def integer_product(values: Tensor, weight: Tensor, packed: Optional[PackedWeight]) -> Tensor:  # noqa: UP045
-    """Multiplies int8 `[B, K]` by int8 `[N, K]`, packed or not; returns the exact sums as float32 `[B, N]`."""
+def scaled_product(
+    values: Tensor,
+    weight: Tensor,
+    scale: Tensor,
+    packed: Optional[PackedWeight],  # noqa: UP045 - TorchScript
+) -> Tensor:
+    """Multiplies activations `[B, K]` by int8 `[N, K]`, packed or not, and each column by its `scale [1, N]`."""
     if packed is None:
-        return torch._int_mm(values, weight.t()).to(torch.float32)
-    # FBGEMM takes numbers without a sign and, where there is no VNNI, adds two products in 16 bits: those of 0 to 127
-    # by -127 to 127 always fit. So what is above zero and what is below are rows of their own.
-    rows, signed = values.size(0), values.to(torch.float32)
-    parts = torch.cat([signed.clamp_min(0.0), signed.neg().clamp_min_(0.0)])
-    sums: Tensor = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(parts, 1.0, 0, packed)
-    return sums[:rows].sub_(sums[rows:])
+        return torch._int_mm(values.to(torch.int8), weight.t()).to(torch.float32).mul_(scale)
+    # FBGEMM takes numbers without a sign: it adds 64 to each, and takes that away from the sums, which are integers.
+    product: Tensor = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(values, 1.0, 64, packed)
+    return product
 
 
 class QuantizedLinear(nn.Module):
-    """y = W x + b with int8 W `[N, K]`, a scale per row of W, and int8 x with a scale per row of the batch."""
+    """y = W x + b with int8 W `[N, K]` and a scale per row of W; x has a scale per row of the batch."""
 
+    base: Final[int] = 2 * LEVELS
+    """A digit to this base, from half below to half above zero, has the range of an activation."""
     weight: Tensor
     scale: Tensor
     bias: Tensor
@@ -67,20 +81,28 @@ class QuantizedLinear(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
         super().__init__()
-        values, scale = quantize_rows(weight.detach().float())
-        self.register_buffer("weight", values)
+        values, scale = quantize_rows(weight.detach().float(), MAGNITUDE)
+        self.register_buffer("weight", values.to(torch.int8))
         self.register_buffer("scale", scale.t().contiguous())
         self.register_buffer("bias", bias.detach().float().clone())
         self.packed = None
 
-    def forward(self, values: Tensor, scale: Tensor) -> Tensor:
-        """Takes int8 `[B, K]` with scales `[B, 1]`; returns float `[B, N]`."""
-        product = integer_product(values, self.weight, self.packed)
-        return product.mul_(self.scale).mul_(scale).add_(self.bias)
+    def forward(self, values: Tensor) -> Tensor:
+        """Takes float `[B, K]`, which is rounded to 7 bits; returns float `[B, N]`."""
+        rounded, scale = quantize_rows(values)
+        return scaled_product(rounded, self.weight, self.scale, self.packed).mul_(scale).add_(self.bias)
+
+    def precise(self, values: Tensor) -> Tensor:
+        """The same of `values` rounded to 13 bits: two digits to the base of 126."""
+        first, scale = quantize_rows(values)
+        second = (values / scale).sub_(first).mul_(self.base).round_()
+        both = scaled_product(torch.cat([first, second]), self.weight, self.scale, self.packed)
+        product = both[: values.size(0)].add_(both[values.size(0) :].div_(self.base))
+        return product.mul_(scale).add_(self.bias)
 
     @torch.jit.export
     def pack(self) -> None:
-        self.packed = pack(self.weight)
+        self.packed = pack(self.weight, self.scale)
 
 
 class QuantizedElman(nn.Module):
@@ -93,9 +115,8 @@ class QuantizedElman(nn.Module):
         self.by_input = QuantizedLinear(cell.weight_ih, cell.bias)
         self.by_hidden = QuantizedLinear(cell.weight_hh, torch.zeros_like(cell.bias))
 
-    def forward(self, values: Tensor, scale: Tensor, state: Tensor) -> Tensor:
-        hidden, hidden_scale = quantize_rows(state)
-        total = self.by_input(values, scale) + self.by_hidden(hidden, hidden_scale)
+    def forward(self, values: Tensor, state: Tensor) -> Tensor:
+        total = self.by_input(values) + self.by_hidden(state)
         if self.activation == "relu":
             return torch.relu(total)
         if self.activation == "sigmoid":
@@ -117,9 +138,8 @@ class QuantizedGRU(nn.Module):
         self.by_input = QuantizedLinear(cell.weight_ih, cell.bias)
         self.by_hidden = QuantizedLinear(cell.weight_hh, bias)
 
-    def forward(self, values: Tensor, scale: Tensor, state: Tensor) -> Tensor:
-        hidden, hidden_scale = quantize_rows(state)
-        from_input, from_hidden = self.by_input(values, scale), self.by_hidden(hidden, hidden_scale)
+    def forward(self, values: Tensor, state: Tensor) -> Tensor:
+        from_input, from_hidden = self.by_input(values), self.by_hidden(state)
         gates = torch.sigmoid(from_input[:, : 2 * self.size] + from_hidden[:, : 2 * self.size])
         reset, update = gates[:, : self.size], gates[:, self.size :]
         candidate = torch.tanh(from_input[:, 2 * self.size :] + reset * from_hidden[:, 2 * self.size :])
@@ -136,10 +156,9 @@ class QuantizedLSTM(nn.Module):
         self.by_input = QuantizedLinear(cell.weight_ih, cell.bias)
         self.by_hidden = QuantizedLinear(cell.weight_hh, torch.zeros_like(cell.bias))
 
-    def forward(self, values: Tensor, scale: Tensor, state: Tensor) -> Tensor:
+    def forward(self, values: Tensor, state: Tensor) -> Tensor:
         n = self.size
-        hidden, hidden_scale = quantize_rows(state[:, :n])
-        gates = self.by_input(values, scale).add_(self.by_hidden(hidden, hidden_scale))
+        gates = self.by_input(values).add_(self.by_hidden(state[:, :n]))
         squashed = torch.sigmoid(gates)
         memory = squashed[:, n : 2 * n] * state[:, n:] + squashed[:, :n] * torch.tanh(gates[:, 2 * n : 3 * n])
         return torch.cat([squashed[:, 3 * n :] * torch.tanh(memory), memory], dim=1)
@@ -168,8 +187,8 @@ class QuantizedNgrams(nn.Module):
         self.register_buffer("keys", torch.cat([*known, torch.tensor([ABSENT])]))
         pairs, triples_table = (table.detach() for table in tables.tables)
         rows = [torch.zeros(1, pairs.shape[1]), pairs[1 : len(known[0]) + 1], triples_table[1 : len(known[1]) + 1]]
-        table, scale = quantize_rows(torch.cat(rows))
-        self.register_buffer("table", table)
+        table, scale = quantize_rows(torch.cat(rows), MAGNITUDE)
+        self.register_buffer("table", table.to(torch.int8))
         self.register_buffer("scale", scale.squeeze(1))
         self.register_buffer("oldest_place", torch.tensor([[0, triples]]))  # a pair's key leaves the oldest token out
         self.vocabulary_size = size
@@ -185,8 +204,7 @@ class QuantizedNgrams(nn.Module):
         # The key of the pair and of the triple, to which V² is added: (oldest + 1)·V² + before·V + last.
         keys = (words[:, 0:1] + 1) * self.oldest_place + (words[:, 1:2] * self.vocabulary_size + words[:, 2:3])
         rows = rows_of(self.keys, keys)
-        features, scale = quantize_rows((self.table[rows] * self.scale[rows].unsqueeze(2)).flatten(1))
-        added = self.linear(features, scale)
+        added = self.linear((self.table[rows] * self.scale[rows].unsqueeze(2)).flatten(1))
         return added[:, : self.embedding_size], torch.cat([context, added[:, self.embedding_size :]], dim=1)
 
 
@@ -212,8 +230,8 @@ class ServedNetwork(nn.Module):
 
     def __init__(self, network: Network) -> None:
         super().__init__()
-        embedding, scale = quantize_rows(network.embedding.detach())
-        self.register_buffer("embedding", embedding)
+        embedding, scale = quantize_rows(network.embedding.detach(), MAGNITUDE)
+        self.register_buffer("embedding", embedding.to(torch.int8))
         self.register_buffer("embedding_scale", scale)
         self.register_buffer("output_scale", scale.t().contiguous())
         self.register_buffer("bias", network.output_bias.detach())
@@ -237,7 +255,7 @@ class ServedNetwork(nn.Module):
 
         It takes the memory of the weights once more. For whoever has loaded the module: it is not to be saved packed.
         """
-        self.packed = pack(self.embedding)
+        self.packed = pack(self.embedding, self.output_scale)
         self.projection.pack()
         if self.ngrams is not None:
             self.ngrams.linear.pack()
@@ -253,27 +271,26 @@ class ServedNetwork(nn.Module):
     @torch.jit.export
     def log_probabilities(self, state: Tensor) -> Tensor:
         """Natural log-probabilities of the next token, `[B, V]`, after a state that has taken a token."""
-        hidden, hidden_scale = quantize_rows(state[:, : self.hidden_size])
-        output = self.projection(hidden, hidden_scale)
+        output = self.projection.precise(state[:, : self.hidden_size])
         if self.ngrams is not None:
             output = output.add_(state[:, -self.ngrams.embedding_size :])
         projected, scale = quantize_rows(output)
-        logits = integer_product(projected, self.embedding, self.packed)
-        return torch.log_softmax(logits.mul_(self.output_scale).mul_(scale).add_(self.bias), dim=1)
+        logits = scaled_product(projected, self.embedding, self.output_scale, self.packed)
+        return torch.log_softmax(logits.mul_(scale).add_(self.bias), dim=1)
 
     def consume(self, tokens: Tensor, state: Tensor) -> Tensor:
         """The state after one more token each, `tokens [B]`."""
-        values, scale = self.embedding[tokens], self.embedding_scale[tokens]
+        values = self.embedding[tokens] * self.embedding_scale[tokens]
         states: list[Tensor] = []
         context: list[Tensor] = []
         if self.ngrams is not None:
             added, after = self.ngrams(tokens, state[:, -self.ngrams.state_size :])
             context.append(after)
-            values, scale = quantize_rows(added.add_(values * scale))
+            values = values.add_(added)
         for index, cell in enumerate(self.cells):
             start, end = self.slices[index]
-            after = cell(values, scale, state[:, start:end])
-            values, scale = quantize_rows(after[:, : self.hidden_size])
+            after = cell(values, state[:, start:end])
+            values = after[:, : self.hidden_size]
             states.append(after)
         return torch.cat(states[-1:] + states[:-1] + context, dim=1)
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer
 
-from training.artifact import ServedNetwork
+from training.artifact import ARITHMETIC, ServedNetwork
 from training.calibration import calibrate, calibrated
 from training.checkpoint import load_network
 from training.corpus import SUMMARY_FILE, VOCABULARY_FILE, Split, corpus_vocabulary
@@ -176,7 +176,7 @@ def _curve(log: Path) -> list[dict[str, float]]:
 
 
 def _digest(module: torch.jit.ScriptModule) -> str:
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(f"arithmetic {ARITHMETIC}".encode())
     for name, values in sorted(module.state_dict().items()):
         digest.update(name.encode() + values.contiguous().numpy().tobytes())
     return digest.hexdigest()
