@@ -7,7 +7,7 @@ bit:
   scale per row, taken from that row's largest magnitude, so that no neighbour in a batch can change it. Products add up
   exactly, in int32.
 - Seven bits of an activation are what every processor multiplies without overflow: where there is no VNNI, two products
-  are added in 16 bits, and 2 × 127 × 127 fits. Only the projection, whose rounding costs most, is given thirteen.
+  are added in 16 bits, and 2 × 127 × 127 fits. Only the projection, whose rounding costs most, is given fourteen.
 - The embedding is one int8 table for input and output (the weights are tied).
 - All else is element-wise, or a softmax of one row.
 
@@ -93,7 +93,7 @@ class QuantizedLinear(nn.Module):
         return scaled_product(rounded, self.weight, self.scale, self.packed).mul_(scale).add_(self.bias)
 
     def precise(self, values: Tensor) -> Tensor:
-        """The same of `values` rounded to 13 bits: two digits to the base of 126."""
+        """The same of `values` rounded to 14 bits: two digits to the base of 126."""
         first, scale = quantize_rows(values)
         second = (values / scale).sub_(first).mul_(self.base).round_()
         both = scaled_product(torch.cat([first, second]), self.weight, self.scale, self.packed)

@@ -1,7 +1,10 @@
 """`python -m app` where it cannot start: one sentence, no traceback, a status that says so."""
 
+import os
 import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -94,3 +97,14 @@ def test_a_service_that_cannot_start_says_why_in_one_sentence(attempts: Attempts
     assert output.startswith("error: ")
     assert output.count("\n") == 1
     assert output.endswith(".\n")
+
+
+@pytest.mark.parametrize("setting", ["REVIEW_LM_PORT", "REVIEW_LM_API_KEYS_FILE"])
+def test_a_wrong_setting_is_told_before_torch_is_imported(setting: str) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "app"]
+    run = subprocess.run(command, env={**os.environ, setting: "nowhere"}, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    imported = {line.rpartition("|")[2].strip() for line in run.stderr.splitlines() if line.startswith("import time:")}
+    assert "pydantic" in imported
+    assert "torch" not in imported
+    assert "error: " in run.stderr
