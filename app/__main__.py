@@ -23,11 +23,12 @@ def main() -> int:
     set_up_process()
     try:
         settings = read_settings()
-        set_up_console(settings.console_format, settings.console_level)
         read_keys(settings.api_keys, settings.api_keys_file)
         # What is wrong with a setting is told at once: torch alone takes seconds to import.
         from app.start import start  # noqa: PLC0415
 
+        # After all imports, as alembic tells of its plugins when it is imported.
+        set_up_console(settings.console_format, settings.console_level)
         return start(settings)
     except StartupError as error:
         return fail(str(error))
