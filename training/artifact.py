@@ -41,6 +41,12 @@ def quantize_rows(values: Tensor, largest: int = LEVELS) -> tuple[Tensor, Tensor
     return (values / scale).round_(), scale
 
 
+def quantize_weights(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Rounds `[N, K]` to int8; returns that and a scale per row, `[N, 1]`."""
+    rounded, scale = quantize_rows(values, MAGNITUDE)
+    return rounded.to(torch.int8), scale
+
+
 if TYPE_CHECKING:
     PackedWeight = Any
 else:
@@ -81,8 +87,8 @@ class QuantizedLinear(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
         super().__init__()
-        values, scale = quantize_rows(weight.detach().float(), MAGNITUDE)
-        self.register_buffer("weight", values.to(torch.int8))
+        values, scale = quantize_weights(weight.detach().float())
+        self.register_buffer("weight", values)
         self.register_buffer("scale", scale.t().contiguous())
         self.register_buffer("bias", bias.detach().float().clone())
         self.packed = None
@@ -187,8 +193,8 @@ class QuantizedNgrams(nn.Module):
         self.register_buffer("keys", torch.cat([*known, torch.tensor([ABSENT])]))
         pairs, triples_table = (table.detach() for table in tables.tables)
         rows = [torch.zeros(1, pairs.shape[1]), pairs[1 : len(known[0]) + 1], triples_table[1 : len(known[1]) + 1]]
-        table, scale = quantize_rows(torch.cat(rows), MAGNITUDE)
-        self.register_buffer("table", table.to(torch.int8))
+        table, scale = quantize_weights(torch.cat(rows))
+        self.register_buffer("table", table)
         self.register_buffer("scale", scale.squeeze(1))
         self.register_buffer("oldest_place", torch.tensor([[0, triples]]))  # a pair's key leaves the oldest token out
         self.vocabulary_size = size
@@ -230,8 +236,8 @@ class ServedNetwork(nn.Module):
 
     def __init__(self, network: Network) -> None:
         super().__init__()
-        embedding, scale = quantize_rows(network.embedding.detach(), MAGNITUDE)
-        self.register_buffer("embedding", embedding.to(torch.int8))
+        embedding, scale = quantize_weights(network.embedding.detach())
+        self.register_buffer("embedding", embedding)
         self.register_buffer("embedding_scale", scale)
         self.register_buffer("output_scale", scale.t().contiguous())
         self.register_buffer("bias", network.output_bias.detach())
