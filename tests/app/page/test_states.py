@@ -97,12 +97,15 @@ def test_a_service_that_went_away_and_came_back(visits: Visits, tmp_path: Path) 
         page = visits.open(server, "#sample", refusals=True)
         port = str(server.port)
         expect(page.get_by_role("button", name="Write it")).to_be_visible()
+    page.clock.install(time=0)
+    page.clock.pause_at(1000)  # so that it is the button that tries again, however long a service takes to start
     page.locator("[name=seed]").fill("8")
     page.get_by_role("button", name="Write it").click()
     status(page, "offline")
     expect(page.locator("#status")).to_contain_text("The service cannot be reached")
     with running_server(tmp_path, REVIEW_LM_PORT=port) as server:
         page.get_by_role("button", name="Try now").click()
+        page.clock.resume()
         expect(page.locator("#written")).to_have_attribute("aria-busy", "false")
         assert page.locator("#written .text").text_content() == server.post("/generate", seed=8)["reviews"][0]["text"]
         expect(page.locator("#status")).to_be_hidden()
