@@ -1,7 +1,7 @@
 """The state after a text: out of the cache as far as that goes, then by running the tokens that are new."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -12,8 +12,7 @@ from app.sampling import SamplingRow
 from app.state_cache import STRIDE, seams
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """What follows an opening and a text, `tokens` tokens in all, `cached_tokens` of which were not run."""
 
     tokens: int

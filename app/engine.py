@@ -238,10 +238,15 @@ class Engine:
                     self._turns.begin(job)
 
     def _turn(self) -> None:
-        """A call of each kind for which there is work; keystrokes, which are short, have theirs before every other."""
+        """A call of each kind for which there is work; keystrokes, which are short, have theirs before every other.
+
+        So do those who came during that one, and reviews that begin, whose first call is as short.
+        """
         for kind in LONGER:
             self._run("step")
             if self._turns.waiting_for(kind):
+                self._take_arrived()
+                self._run("step")
                 self._run(kind)
                 self._take_arrived()
 

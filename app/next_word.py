@@ -15,6 +15,7 @@ import math
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -33,14 +34,12 @@ NEGLIGIBLE = 1e-6
 """Share of the prefix's probability below which spellings that do not cover it yet are left aside."""
 
 
-@dataclass(frozen=True, slots=True)
-class SuggestedWord:
+class SuggestedWord(NamedTuple):
     word: str
     probability: float
 
 
-@dataclass(frozen=True, slots=True)
-class NextWords:
+class NextWords(NamedTuple):
     words: list[SuggestedWord]
     context_tokens: int
     cached_tokens: int
@@ -64,14 +63,16 @@ class _Node:
 class _Children:
     """The extensions of a spelling, the most probable first; only as many are sorted as somebody takes."""
 
+    __slots__ = ("_allowed", "_place", "_ranked", "_scores", "_state", "bound", "node")
+
     def __init__(self, node: _Node, ranked: Ranked, allowed: TokenSet, scores: Tensor, state: Tensor) -> None:
         """`ranked` are the first of those `allowed`, by log-probabilities `scores [V]` after `state [S]`."""
         self.node, self._ranked, self._allowed, self._scores, self._state = node, ranked, allowed, scores, state
         self._place = 0
-
-    @property
-    def bound(self) -> float:
+        self.bound = self._next_bound()
         """The log-probability of the next extension."""
+
+    def _next_bound(self) -> float:
         if self._place == (sorted_ := len(self._ranked.tokens)):
             self._ranked = further(self._scores, self._allowed, 8 * sorted_)
             if len(self._ranked.tokens) == sorted_:
@@ -80,8 +81,10 @@ class _Children:
 
     def take(self) -> int:
         """The last token of the next extension."""
+        token = self._ranked.tokens[self._place]
         self._place += 1
-        return self._ranked.tokens[self._place - 1]
+        self.bound = self._next_bound()
+        return token
 
     def taken(self, vocabulary: Vocabulary) -> _Node:
         """The extension that was taken last."""
@@ -177,25 +180,27 @@ class _Search:
             return nodes
         nodes = []
         words: list[tuple[float, int, str]] = []
-        while self._heap and len(nodes) < BATCH and len(self._found) + len(words) < self._k:
-            entry: str | _Children | None
-            key, order, entry = heapq.heappop(self._heap)
-            if isinstance(entry, _Children):
-                token, children = entry.take(), entry
-                if self._spelling.ends[token]:
-                    entry = self._word((*children.node.tokens, token))
-                else:
-                    nodes.append(children.taken(self._vocabulary))
-                    entry = None
-                self._push(children.bound, children)
-                if entry is None:
-                    continue
-            if nodes:  # a spelling before it in line may yet hold more probable words
-                words.append((key, order, entry))
+        heap, found, ends = self._heap, self._found, self._spelling.ends
+        while heap and len(nodes) < BATCH and len(found) + len(words) < self._k:
+            key, order, entry = heapq.heappop(heap)
+            word: str | None
+            if isinstance(entry, str):
+                word = entry
             else:
-                self._found.setdefault(entry, math.exp(-key))
+                token, word = entry.take(), None
+                if ends[token]:
+                    word = self._word((*entry.node.tokens, token))
+                else:
+                    nodes.append(entry.taken(self._vocabulary))
+                self._push(entry)
+            if word is None:
+                continue
+            if nodes:  # a spelling before it in line may yet hold more probable words
+                words.append((key, order, word))
+            else:
+                found.setdefault(word, math.exp(-key))
         for waiting in words:
-            heapq.heappush(self._heap, waiting)
+            heapq.heappush(heap, waiting)
         return nodes
 
     def extensions(self, node: _Node) -> TokenSet:
@@ -223,12 +228,11 @@ class _Search:
             self._covered_probability += math.exp(node.log_probability) * float(allowed.scores(scores).exp().sum())
             for token in self._spelling.within(self._typed[len(node.text) :]):
                 self._uncovered.append(node.followed_by(token, float(scores[token]), self._vocabulary, state))
-        children = _Children(node, ranked, allowed, scores, state)
-        self._push(children.bound, children)
+        self._push(_Children(node, ranked, allowed, scores, state))
 
-    def _push(self, bound: float, entry: "str | _Children") -> None:
-        if bound > -EXCLUDED / 2:
-            heapq.heappush(self._heap, (-bound, next(self._order), entry))
+    def _push(self, children: _Children) -> None:
+        if children.bound > -EXCLUDED / 2:
+            heapq.heappush(self._heap, (-children.bound, next(self._order), children))
 
     def _word(self, tokens: tuple[int, ...]) -> str | None:
         """The word that tokens spell, if it is a whole one and the vocabulary spells it so."""

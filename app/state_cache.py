@@ -11,7 +11,7 @@ import string
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -21,8 +21,7 @@ NEAREST = 8
 """Seams from the end back at which every one is looked at; a keystroke moves the end by one or two."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(NamedTuple):
     """The first `characters` of a text, which hold `seams` seams and, the opening among them, `tokens` tokens.
 
     `state [S]` is the one after them.
@@ -61,15 +60,15 @@ class StateCache:
         It has to have memory of its own: a row of a batch would hold the whole batch. The least recently used are
         forgotten where room is needed.
         """
-        key = (opening, text)
-        if _size(text, state) > self._max_bytes:
+        key, size = (opening, text), _size(text, state)
+        if size > self._max_bytes:
             return
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return
             self._kept[key] = Kept(len(text), seams, tokens, state)
-            self.bytes += _size(text, state)
+            self.bytes += size
             while self.bytes > self._max_bytes:
                 (_, old), kept = self._kept.popitem(last=False)
                 self.bytes -= _size(old, kept.state)

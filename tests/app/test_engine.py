@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from app.admission import Work
-from app.batch import CHUNK, MANY_ROWS, MAX_ROWS, Progress, advance
+from app.batch import CHUNK, MANY_ROWS, MAX_ROWS, Progress, advance, score
 from app.calls import Advance, Advanced, Decode, Decoded, Score, Scored, Task
 from app.engine import CALLS_ALONE, Engine
 from app.errors import DeadlineExceeded, InternalError, NotReady, Overloaded
@@ -375,6 +375,45 @@ def test_an_engine_that_was_not_started_admits_nothing(tiny: LanguageModel) -> N
         engine.close()
 
     asyncio.run(scenario())
+
+
+def test_who_comes_during_a_short_call_goes_before_a_longer_one(
+    tiny: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    has_come = threading.Event()
+    others: list[Callable[[], object]] = []
+
+    def step(model: LanguageModel, calls: Sequence[Progress]) -> None:
+        order.append("step")
+        if order == ["step"]:
+            others[0]()
+            assert has_come.wait(60)
+        advance(model, calls)
+
+    def scoring(model: LanguageModel, calls: Sequence[Progress]) -> None:
+        order.append("score")
+        score(model, calls)
+
+    monkeypatch.setitem(EXECUTE, "step", step)
+    monkeypatch.setitem(EXECUTE, "score", scoring)
+
+    async def scenario() -> None:
+        async with running_engine(tiny) as engine:
+            loop, later = asyncio.get_running_loop(), list[asyncio.Future[Any]]()
+
+            def submit() -> None:
+                later.append(engine.submit(counting(tiny, 1)))
+                loop.call_soon(has_come.set)  # after the engine has it
+
+            others.append(lambda: loop.call_soon_threadsafe(submit))
+            scored = engine.submit(score_all(tiny, ["great"], None, False))
+            await engine.submit(counting(tiny, 1))
+            await scored
+            await later[0]
+
+    asyncio.run(scenario())
+    assert order == ["step", "step", "score"]
 
 
 def test_nothing_starves(tiny: LanguageModel) -> None:
