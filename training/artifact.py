@@ -34,16 +34,22 @@ LEVELS = 63
 """The largest magnitude of an activation."""
 
 
-def quantize_rows(values: Tensor, largest: int = LEVELS) -> tuple[Tensor, Tensor]:
-    """Rounds `[N, K]` to integers up to `largest`, kept as float32; returns them and a scale per row, `[N, 1]`."""
+def scaled_rows(values: Tensor, largest: int = LEVELS) -> tuple[Tensor, Tensor]:
+    """Scales `[N, K]` so that the largest magnitude of each row is `largest`; returns that and the scales, `[N, 1]`."""
     scale = values.abs().amax(dim=1, keepdim=True).clamp_min_(1e-12).div_(largest)
-    return (values / scale).round_(), scale
+    return values / scale, scale
+
+
+def quantize_rows(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Rounds activations `[N, K]` to integers, kept as float32; returns them and a scale per row, `[N, 1]`."""
+    scaled, scale = scaled_rows(values)
+    return scaled.round_(), scale
 
 
 def quantize_weights(values: Tensor) -> tuple[Tensor, Tensor]:
     """Rounds `[N, K]` to int8; returns that and a scale per row, `[N, 1]`."""
-    rounded, scale = quantize_rows(values, MAGNITUDE)
-    return rounded.to(torch.int8), scale
+    scaled, scale = scaled_rows(values, MAGNITUDE)
+    return scaled.round_().to(torch.int8), scale
 
 
 if TYPE_CHECKING:
@@ -99,8 +105,9 @@ class QuantizedLinear(nn.Module):
 
     def precise(self, values: Tensor) -> Tensor:
         """The same of `values` rounded to 14 bits: two digits to the base of 126."""
-        first, scale = quantize_rows(values)
-        second = (values / scale).sub_(first).mul_(self.base).round_()
+        scaled, scale = scaled_rows(values)
+        first = scaled.round()
+        second = scaled.sub_(first).mul_(self.base).round_()
         both = scaled_product(torch.cat([first, second]), self.weight, self.scale, self.packed)
         product = both[: values.size(0)].add_(both[values.size(0) :].div_(self.base))
         return product.mul_(scale).add_(self.bias)
@@ -285,7 +292,7 @@ class ServedNetwork(nn.Module):
 
     def consume(self, tokens: Tensor, state: Tensor) -> Tensor:
         """The state after one more token each, `tokens [B]`."""
-        values = self.embedding[tokens] * self.embedding_scale[tokens]
+        values = self.embedding.index_select(0, tokens) * self.embedding_scale.index_select(0, tokens)
         states: list[Tensor] = []
         context: list[Tensor] = []
         if self.ngrams is not None:
