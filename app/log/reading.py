@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, create_engine, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, create_engine, func, inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -81,12 +81,22 @@ def follow(engine: Engine, which: Filter) -> Rows:
         seen = _ids_after(connection, _last_id(connection) - LATE_ROWS)
     while True:
         time.sleep(POLL_SECONDS)
+        if not _is_there(engine):
+            seen = set()
+            continue
         with engine.connect() as connection:
             if _last_id(connection) < max(seen, default=0):
                 seen = set()  # the file was made anew, and its rows are counted from one
             latest = _ids_after(connection, max(seen, default=0) - LATE_ROWS)
             yield from _rows(connection, which, sorted(latest - seen))
             seen = latest
+
+
+def _is_there(engine: Engine) -> bool:
+    """Whether the log has its file and its table, which it lacks while the service makes it anew."""
+    if engine.dialect.name == "sqlite" and not Path(str(engine.url.database)).is_file():
+        return False
+    return inspect(engine).has_table(requests.name)
 
 
 def _last_id(connection: Connection) -> int:

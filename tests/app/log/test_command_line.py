@@ -10,12 +10,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from app.log import reading
 from app.log.schema import Entry
 from tests.app.log.support import entry, log_of
 from tests.app.support import ROOT, eventually
@@ -106,6 +108,22 @@ def test_exports_hold_everything(filled: str, tmp_path: Path) -> None:
         assert {name: str(rows[0][name]) for name in expected} == {name: str(value) for name, value in expected.items()}
         assert datetime.fromisoformat(rows[0]["time"]) == ENTRIES[2].time
     assert sorted(path.name for path in tmp_path.glob("rows.*")) == ["rows.csv", "rows.jsonl"]
+
+
+def test_a_log_that_is_made_anew_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "log.sqlite3"
+    url = f"sqlite:///{file}"
+
+    def make_an_empty_one() -> None:
+        file.touch(exist_ok=False)  # nor did who only reads make one
+
+    steps: list[Callable[[], object]] = [file.unlink, make_an_empty_one, lambda: write(url, [entry("new")])]
+    meanwhile = iter(steps)
+    write(url, ENTRIES)
+    monkeypatch.setattr(reading, "time", SimpleNamespace(sleep=lambda _: next(meanwhile)()))
+    with reading.reading(url) as engine:
+        row = next(reading.follow(engine, reading.Filter()))
+    assert row["request_id"] == "new"
 
 
 def test_rows_are_followed_also_into_a_new_file(filled: str, tmp_path: Path) -> None:
