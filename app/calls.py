@@ -92,7 +92,7 @@ Call = Advance | Decode | Score
 Task = Generator[Call, Any, Result]
 
 
-@dataclass
+@dataclass(eq=False, slots=True)
 class Timing:
     """Where a request's time went, in milliseconds."""
 

@@ -36,7 +36,7 @@ class DirectRoute(APIRoute):
             client = Client(scope, receive, send)
             whole = await receive()  # as `ExchangeMiddleware` hands it on
             try:
-                result = await endpoint(_parsed(body, client, whole["body"]), client)
+                result = await endpoint(_parsed(body, scope, whole["body"]), client)
             except RequestValidationError as error:
                 result = invalid_request(error).response(scope["path"])
             except Problem as problem:
@@ -68,9 +68,9 @@ class DirectRoutes:
             await route.app(scope, receive, send)
 
 
-def _parsed(body: type[BaseModel], client: Client, content: bytes) -> BaseModel:
-    media_type = client.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
+def _parsed(body: type[BaseModel], scope: Scope, content: bytes) -> BaseModel:
+    content_type = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
+    if content_type.partition(b";")[0].strip().lower() != b"application/json":
         message = "Send JSON, and say so with `Content-Type: application/json`"
         raise RequestValidationError([{"type": "media_type", "loc": ("body",), "msg": message}])
     try:

@@ -114,7 +114,9 @@ class Engine:
         if not in_loop or self._goes_on(job, None):
             with self._lock:
                 self._fresh.append(job)
-            job.loop.call_soon(self._hand_over)
+                is_first = len(self._fresh) == 1
+            if is_first:
+                job.loop.call_soon(self._hand_over)
         return future
 
     def _free_rows(self, future: "asyncio.Future[Any]") -> None:

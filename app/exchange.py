@@ -12,7 +12,10 @@ RequestHeaders = Mapping[bytes, bytes]
 """By their names in small letters."""
 
 
-@dataclass
+NO_TIME = Timing()
+
+
+@dataclass(slots=True)
 class Exchange:
     """One request and its answer; routes add what they know."""
 
@@ -23,7 +26,7 @@ class Exchange:
     model: str
     arrived: float = field(default_factory=time.monotonic)
     time: datetime = field(default_factory=lambda: datetime.now(UTC).replace(tzinfo=None))
-    timing: Timing = field(default_factory=Timing)
+    timing: Timing = NO_TIME
     tokens_in: int = 0
     tokens_out: int = 0
     status: int = 0

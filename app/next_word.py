@@ -112,8 +112,7 @@ def next_words(
         states, sets = [node.parent_state for node in nodes], [search.extensions(node) for node in nodes]
         extended: Advanced = yield Advance([[node.tokens[-1]] for node in nodes], states, sets)
         search.extend(nodes, sets, extended)
-    words = [SuggestedWord(complete + word, probability) for word, probability in search.found()]
-    return NextWords(words, start.tokens, start.cached_tokens)
+    return NextWords(search.found(complete), start.tokens, start.cached_tokens)
 
 
 def _split_prefix(parts: list[str]) -> tuple[str, str]:
@@ -180,7 +179,7 @@ class _Search:
             return nodes
         nodes = []
         words: list[tuple[float, int, str]] = []
-        heap, found, ends = self._heap, self._found, self._spelling.ends
+        heap, found, spelling = self._heap, self._found, self._spelling
         while heap and len(nodes) < BATCH and len(found) + len(words) < self._k:
             key, order, entry = heapq.heappop(heap)
             word: str | None
@@ -188,10 +187,10 @@ class _Search:
                 word = entry
             else:
                 token, word = entry.take(), None
-                if ends[token]:
-                    word = self._word((*entry.node.tokens, token))
-                else:
+                if not spelling.ends[token]:
                     nodes.append(entry.taken(self._vocabulary))
+                elif (spelled := spelling.word((*entry.node.tokens, token))) and spelled[1] in self._kinds:
+                    word = spelled[0]
                 self._push(entry)
             if word is None:
                 continue
@@ -213,10 +212,10 @@ class _Search:
         ):
             self._take(node, ranked, allowed, scores, state)
 
-    def found(self) -> list[tuple[str, float]]:
-        """The words found, the most probable first."""
+    def found(self, complete: str) -> list[SuggestedWord]:
+        """The words found, the most probable first, each behind what is `complete`."""
         whole = self._covered_probability if self._typed else 1.0
-        return [(word, min(1.0, probability / whole)) for word, probability in self._found.items()]
+        return [SuggestedWord(complete + word, min(1.0, each / whole)) for word, each in self._found.items()]
 
     def _negligible(self) -> float:
         return NEGLIGIBLE * self._covered_probability
@@ -233,8 +232,3 @@ class _Search:
     def _push(self, children: _Children) -> None:
         if children.bound > -EXCLUDED / 2:
             heapq.heappush(self._heap, (-children.bound, next(self._order), children))
-
-    def _word(self, tokens: tuple[int, ...]) -> str | None:
-        """The word that tokens spell, if it is a whole one and the vocabulary spells it so."""
-        found = self._spelling.word(tokens)
-        return found[0] if found and found[1] in self._kinds else None

@@ -15,7 +15,7 @@ from app.errors import StartupError
 from app.log.migrate import ForeignTable, migrate
 from app.log.schema import requests
 from app.log.sqlite import WatchedFile, set_up
-from app.log.writing import COLUMNS, write_rows
+from app.log.writing import Values, write_rows
 
 OPENING_SECONDS = 10.0
 """How long the start waits for the lock of another process."""
@@ -41,7 +41,7 @@ class Database:
             shown = self._url.render_as_string(hide_password=True)
             raise StartupError(f"The request log {shown} cannot be written ({reason(error)}); {ADVICE}") from None
 
-    def write(self, rows: Sequence[dict[str, Any]]) -> None:
+    def write(self, rows: Sequence[Values]) -> None:
         """Writes all rows or none; those whose key is there already are replaced."""
         with self._transaction() as connection:
             write_rows(connection, rows)
@@ -126,12 +126,7 @@ def _try_to_write(connection: Connection) -> None:
         trial.rollback()
 
 
-_TRIAL: dict[str, Any] = {
-    **dict.fromkeys(COLUMNS, ""),
-    **dict.fromkeys(("status", "latency_ms", "queue_ms", "tokens_in", "tokens_out"), 0),
-    "time": datetime(2000, 1, 1),
-    "row_key": "trial",
-}
+_TRIAL: Values = (datetime(2000, 1, 1), "", "", 0, 0.0, 0.0, 0, 0, "", "", "", "trial")
 
 
 def parsed(url: str) -> URL:

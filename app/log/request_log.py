@@ -14,6 +14,7 @@ from app.log.database import Database, reason
 from app.log.retention import Retention
 from app.log.schema import Entry
 from app.log.waiting_rows import Row, WaitingRows
+from app.log.writing import Values
 from app.settings import Settings
 
 FLUSH_SECONDS = 0.1
@@ -169,9 +170,9 @@ class RequestLog:
             with suppress(RuntimeError):  # the event loop is closed: nobody waits any more
                 futures[0].get_loop().call_soon_threadsafe(_resolve, futures)
 
-    def _values(self, row: Row, entry: Entry) -> dict[str, Any]:
-        bodies = {"request_body": self._keep(entry.request_body), "response_body": self._keep(entry.response_body)}
-        return entry._asdict() | bodies | {"row_key": f"{self._instance}-{row.number}"}
+    def _values(self, row: Row, entry: Entry) -> Values:
+        *others, request_body, response_body = entry
+        return (*others, self._keep(request_body), self._keep(response_body), f"{self._instance}-{row.number}")
 
     def _warn(self, why: str) -> None:
         if time.monotonic() >= self._next_warning:

@@ -1,9 +1,8 @@
 """Writing rows: added, or put in the place of those that have their key already."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
-from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection
@@ -19,17 +18,17 @@ Its driver gives the interpreter's lock away at each step of a statement; to hav
 longer than to write the row.
 """
 
-Row = Mapping[str, Any]
-"""A value for each of COLUMNS."""
+Values = tuple[Any, ...]
+"""Those of a row, in the order of COLUMNS, of which the time is the first: an `Entry` and the row's key."""
 
 
-def write_rows(connection: Connection, rows: Sequence[Row]) -> None:
+def write_rows(connection: Connection, rows: Sequence[Values]) -> None:
     """Writes rows in the transaction that `connection` is in."""
     in_pages = len(rows) - len(rows) % PAGE_ROWS if connection.dialect.name == "sqlite" else 0
     for start in range(0, in_pages, PAGE_ROWS):
         values = map(_stored, rows[start : start + PAGE_ROWS])
         connection.exec_driver_sql(_page_statement(), tuple(itertools.chain.from_iterable(values)))
-    if others := list(rows[in_pages:]):
+    if others := [dict(zip(COLUMNS, row, strict=True)) for row in rows[in_pages:]]:
         connection.execute(_upsert(connection.dialect.name), others)
 
 
@@ -46,11 +45,9 @@ def _page_statement() -> str:
     return str(page.compile(dialect=sqlite.dialect()))
 
 
-def _stored(row: Row) -> tuple[Any, ...]:
-    """The values of a row as SQLite keeps them, in the order of COLUMNS, of which the time is the first."""
-    time, *others = _in_order(row)
-    return (_stored_time(time), *others)
+def _stored(row: Values) -> Values:
+    """The values of a row as SQLite keeps them."""
+    return (_stored_time(row[0]), *row[1:])
 
 
-_in_order = itemgetter(*COLUMNS)
 _stored_time: Any = sqlite.DATETIME().bind_processor(sqlite.dialect())  # type: ignore[no-untyped-call]

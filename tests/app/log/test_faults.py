@@ -157,6 +157,6 @@ def test_a_row_that_is_written_again_stays_one(url: str) -> None:
     assert len(rows) == 2
     log._database.write(rows)
     log._database.write(rows)
-    log._database.write([row | {"row_key": row["row_key"] + "0"} for row in rows])
+    log._database.write([(*row[:-1], f"{row[-1]}0") for row in rows])
     assert log._database.delete_beyond(1) == 3
     log._database.close()
