@@ -92,7 +92,7 @@ Call = Advance | Decode | Score
 Task = Generator[Call, Any, Result]
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(slots=True)
 class Timing:
     """Where a request's time went, in milliseconds."""
 

@@ -113,8 +113,9 @@ class Engine:
             future.add_done_callback(self._free_rows)
         if not in_loop or self._goes_on(job, None):
             with self._lock:
+                # Once for all that comes in a turn of this loop; another's turn may never come, if it was closed.
+                is_first = not self._fresh or self._fresh[-1].loop is not job.loop
                 self._fresh.append(job)
-                is_first = len(self._fresh) == 1
             if is_first:
                 job.loop.call_soon(self._hand_over)
         return future

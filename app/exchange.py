@@ -12,9 +12,6 @@ RequestHeaders = Mapping[bytes, bytes]
 """By their names in small letters."""
 
 
-NO_TIME = Timing()
-
-
 @dataclass(slots=True)
 class Exchange:
     """One request and its answer; routes add what they know."""
@@ -26,7 +23,7 @@ class Exchange:
     model: str
     arrived: float = field(default_factory=time.monotonic)
     time: datetime = field(default_factory=lambda: datetime.now(UTC).replace(tzinfo=None))
-    timing: Timing = NO_TIME
+    timing: Timing = field(default_factory=Timing)
     tokens_in: int = 0
     tokens_out: int = 0
     status: int = 0

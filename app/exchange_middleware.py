@@ -183,10 +183,9 @@ def _is_logged(path: str) -> bool:
 
 
 def _request_id(headers: RequestHeaders) -> str:
-    if (given := headers.get(b"x-request-id")) and SANE_REQUEST_ID.fullmatch(text := given.decode("latin-1")):
-        return text
+    given = headers.get(b"x-request-id", b"").decode("latin-1")
     # No secret, so that the kernel need not be asked for randomness, which takes 50 microseconds on some machines.
-    return f"{random.getrandbits(128):032x}"
+    return given if SANE_REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
 
 
 def _check_repeated(headers: Iterable[tuple[bytes, bytes]]) -> None:

@@ -48,10 +48,7 @@ class Service:
         With `client`, the task ends when that client leaves. Watching costs more than a task of a few steps does.
         """
         future = self.engine.submit(task, work, exchange.arrived, in_loop)
-        if not client:
-            result, exchange.timing = await future
-            return result
-        with ended_by(client.receive, future):
+        with ended_by(client.receive, future) if client else contextlib.nullcontext():
             result, exchange.timing = await future
         return result
 

@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, create_engine, func, inspect, select
+from sqlalchemy import URL, ColumnElement, Connection, Engine, Select, create_engine, func, inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -55,7 +55,7 @@ def reading(url: str) -> Iterator[Engine]:
     """The log at `url`, which is not written to; raises StartupError, with a sentence, for whatever goes wrong."""
     address = parsed(url)
     shown = address.render_as_string(hide_password=True)
-    if address.get_backend_name() == "sqlite" and not Path(str(address.database)).is_file():
+    if _lacks_its_file(address):
         raise StartupError(f"There is no request log at {shown}; set DATABASE_URL or --database to the service's.")
     try:
         engine = create_engine(address, poolclass=NullPool)  # each look opens the file that is there then
@@ -81,10 +81,10 @@ def follow(engine: Engine, which: Filter) -> Rows:
         seen = _ids_after(connection, _last_id(connection) - LATE_ROWS)
     while True:
         time.sleep(POLL_SECONDS)
-        if not _is_there(engine):
-            seen = set()
-            continue
-        with engine.connect() as connection:
+        with nullcontext() if _lacks_its_file(engine.url) else engine.connect() as connection:
+            if not connection or not inspect(connection).has_table(requests.name):
+                seen = set()  # the service is making the log anew
+                continue
             if _last_id(connection) < max(seen, default=0):
                 seen = set()  # the file was made anew, and its rows are counted from one
             latest = _ids_after(connection, max(seen, default=0) - LATE_ROWS)
@@ -92,11 +92,8 @@ def follow(engine: Engine, which: Filter) -> Rows:
             seen = latest
 
 
-def _is_there(engine: Engine) -> bool:
-    """Whether the log has its file and its table, which it lacks while the service makes it anew."""
-    if engine.dialect.name == "sqlite" and not Path(str(engine.url.database)).is_file():
-        return False
-    return inspect(engine).has_table(requests.name)
+def _lacks_its_file(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file()
 
 
 def _last_id(connection: Connection) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 import statistics
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -55,15 +56,23 @@ async def _tokens_per_second(service: Server) -> float:
     end = begin + SECONDS
     tokens = 0
 
-    async def one_after_the_other() -> None:
+    def count(answer: Answer) -> None:
         nonlocal tokens
-        while time.perf_counter() < end:
-            answer = await _stream(service)
-            if begin < time.perf_counter() < end:
-                tokens += answer.events[-1]["usage"]["generated_tokens"]
+        if begin < time.perf_counter() < end:
+            tokens += answer.events[-1]["usage"]["generated_tokens"]
 
-    await asyncio.gather(*(one_after_the_other() for _ in range(STREAMS)))
+    await _stream_on(service, STREAMS, end, count)
     return tokens / SECONDS
+
+
+async def _stream_on(service: Server, streams: int, end: float, tell: Callable[[Answer], None]) -> None:
+    """Keeps so many streams going until `end`, and tells of each when it has ended."""
+
+    async def one_after_the_other() -> None:
+        while time.perf_counter() < end:
+            tell(await _stream(service))
+
+    await asyncio.gather(*(one_after_the_other() for _ in range(streams)))
 
 
 async def _first_tokens(service: Server) -> list[float]:
@@ -73,17 +82,14 @@ async def _first_tokens(service: Server) -> list[float]:
 
 async def _first_tokens_beside_others(service: Server) -> list[float]:
     """Of streams that begin one by one, each where another has ended."""
-    end = time.perf_counter() + SECONDS
+    begin = time.perf_counter() + WARM_UP_SECONDS  # the first ones begin at once
     firsts: list[float] = []
 
-    async def one_after_the_other() -> None:
-        await _stream(service)
-        while time.perf_counter() < end:
-            answer = await _stream(service)
-            assert answer.first_event
+    def note(answer: Answer) -> None:
+        if answer.first_event and time.perf_counter() - answer.seconds > begin:
             firsts.append(answer.first_event)
 
-    await asyncio.gather(*(one_after_the_other() for _ in range(FEW_STREAMS)))
+    await _stream_on(service, FEW_STREAMS, begin + SECONDS, note)
     return firsts
 
 
