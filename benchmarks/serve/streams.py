@@ -11,14 +11,16 @@ import torch
 from app.language_model import LanguageModel, load_language_model
 from app.memory import keep_freed_memory
 from app.settings import Settings
-from benchmarks.serve.client import Answer, post
-from benchmarks.servers import Server, serving
+from benchmarks.serve.client import Answer, get, post
+from benchmarks.servers import Server, metric_in, serving
 
 STREAMS = 32
 FEW_STREAMS = 8
 ROUNDS = 3
 WARM_UP_SECONDS = 1.0
 SECONDS = 6.0
+COUNTING_SECONDS = 0.5
+"""After which the last count is there."""
 BARE_STEPS = 400
 BURSTS = 20
 
@@ -51,21 +53,32 @@ async def _stream(service: Server) -> Answer:
 
 
 async def _tokens_per_second(service: Server) -> float:
-    """So many streams at all times: where one ends, another begins. Counts those that end while it measures."""
-    begin = time.perf_counter() + WARM_UP_SECONDS
-    end = begin + SECONDS
-    tokens = 0
+    """Tokens that the service writes in a second, with so many streams at all times: where one ends, another begins.
 
-    def count(answer: Answer) -> None:
-        nonlocal tokens
-        if begin < time.perf_counter() < end:
-            tokens += answer.events[-1]["usage"]["generated_tokens"]
+    By its own count while they run. To add up the reviews that end meanwhile would leave out more than it takes in: all
+    begin at once, and those that are not ended at the end are the longest.
+    """
+    measured = WARM_UP_SECONDS + SECONDS
+    streaming = asyncio.ensure_future(_stream_on(service, STREAMS, time.perf_counter() + measured + COUNTING_SECONDS))
+    await asyncio.sleep(WARM_UP_SECONDS)
+    before, began = await _written(service), time.perf_counter()
+    await asyncio.sleep(SECONDS)
+    after, ended = await _written(service), time.perf_counter()
+    await streaming
+    return (after - before) / (ended - began)
 
-    await _stream_on(service, STREAMS, end, count)
-    return tokens / SECONDS
+
+async def _written(service: Server) -> float:
+    """Tokens of reviews so far: the first of each, and those after it."""
+    page = (await get(service, "/metrics")).body.decode()
+    return metric_in(page, "first_token_seconds_count") + metric_in(page, "token_seconds_count")
 
 
-async def _stream_on(service: Server, streams: int, end: float, tell: Callable[[Answer], None]) -> None:
+def _nobody(answer: Answer) -> None:
+    pass
+
+
+async def _stream_on(service: Server, streams: int, end: float, tell: Callable[[Answer], None] = _nobody) -> None:
     """Keeps so many streams going until `end`, and tells of each when it has ended."""
 
     async def one_after_the_other() -> None:

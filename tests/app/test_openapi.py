@@ -20,6 +20,7 @@ SCHEMATHESIS = [
     *("--checks=all", "--no-color", "--continue-on-failure"),
     # Longer than the service's own deadline: what takes it ten seconds of a busy machine is no failure.
     "--request-timeout=60",
+    "--max-response-time=60",
 ]
 
 CONFIGURATION = """
