@@ -1,6 +1,5 @@
 """Joining the calls of many tasks into one call of the model, and handing each its own rows of the result."""
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -59,6 +58,11 @@ class Progress:
         return cls(call, kind, list(call.tokens), call.states)
 
     @property
+    def known(self) -> Tensor | None:
+        """The log-probabilities `[V]` that are the result, where nothing has to be run for them."""
+        return self.call.known if isinstance(self.call, Advance) else None
+
+    @property
     def chooses(self) -> bool:
         """Whether next tokens are chosen at the end of this call."""
         return isinstance(self.call, Decode) or (isinstance(self.call, Advance) and bool(self.call.draws))
@@ -70,11 +74,20 @@ class Progress:
 
 
 def advance(model: LanguageModel, calls: Sequence[Progress]) -> None:
+    if running := [call for call in calls if call.known is None]:
+        _run(model, running)
+    for call in calls:
+        if call.known is not None:
+            call.result = Advanced([call.known], call.states)
+    _draw(calls)
+
+
+def _run(model: LanguageModel, calls: Sequence[Progress]) -> None:
     tokens, lengths, states, width = _chunk(calls, padded=False)
     told, rows = _told(calls, width)
     wanted = Wanted(_sets(calls, told))
     log_probabilities, states, *best = model.calls.advance(tokens, lengths, states, rows, *wanted.arguments())
-    ranked, chosen = wanted.ranked(*best), _chosen(calls, told, log_probabilities)
+    ranked = wanted.ranked(*best)
     for (call, own), place in zip(_slices(calls), told, strict=True):
         # A row that was done before this chunk kept its state, from which the same probabilities follow again.
         call.states, call.left = states[own], [left[width:] for left in call.left]
@@ -82,7 +95,7 @@ def advance(model: LanguageModel, calls: Sequence[Progress]) -> None:
             asked = call.call
             assert isinstance(asked, Advance)
             found = [ranked[row] for row in range(place.start, place.stop)] if asked.among else []
-            call.result = Advanced(log_probabilities[place], call.states, found, chosen.get(place.start))
+            call.result = Advanced(log_probabilities[place], call.states, found)
         elif not any(call.left):
             call.result = Advanced([], call.states)
 
@@ -100,22 +113,20 @@ def _told(calls: Sequence[Progress], width: int) -> tuple[list[slice | None], li
     return told, rows
 
 
-def _chosen(
-    calls: Sequence[Progress], told: Sequence[slice | None], log_probabilities: Sequence[Tensor]
-) -> dict[int, Chosen]:
-    """What the calls that end now draw, by their first rows: all at once."""
+def _draw(calls: Sequence[Progress]) -> None:
+    """Chooses what the calls that end now draw, all at once."""
     drawing = [
-        (place.start, call.call.draws)
-        for call, place in zip(calls, told, strict=True)
-        if place and isinstance(call.call, Advance) and call.call.draws
+        (call.result, call.call.draws)
+        for call in calls
+        if isinstance(call.call, Advance) and call.call.draws and isinstance(call.result, Advanced)
     ]
     if not drawing:
-        return {}
-    scores = torch.stack([log_probabilities[row] for row, draws in drawing for _ in draws])
+        return
+    scores = torch.stack([result.log_probabilities[0] for result, draws in drawing for _ in draws])
     chosen = choose(scores, [draw for _, draws in drawing for draw in draws])
-    ends_at = list(itertools.accumulate(len(draws) for _, draws in drawing))
-    starts = [0, *ends_at[:-1]]
-    return {row: chosen.of(slice(*own)) for (row, _), *own in zip(drawing, starts, ends_at, strict=True)}
+    start = 0
+    for result, draws in drawing:
+        result.chosen = chosen.of(slice(start, start := start + len(draws)))
 
 
 def _sets(calls: Sequence[Progress], told: Sequence[slice | None]) -> Iterator[tuple[int, TokenSet]]:

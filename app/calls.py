@@ -22,6 +22,8 @@ class Advance:
 
     With `among`, a set for each row, the best next tokens of that set are told, too. With `draws`, so many next tokens
     of a single row are chosen. Without `probabilities` there are states alone, which takes half the time.
+
+    Where there are no tokens and the log-probabilities `[V]` after a single row are `known`, nothing is run.
     """
 
     tokens: Sequence[Sequence[int]]
@@ -29,6 +31,7 @@ class Advance:
     among: Sequence[TokenSet] = ()
     draws: Sequence[SamplingRow] = ()
     probabilities: bool = True
+    known: Tensor | None = None
 
 
 @dataclass(slots=True)

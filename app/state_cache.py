@@ -24,13 +24,14 @@ NEAREST = 8
 class Kept(NamedTuple):
     """The first `characters` of a text, which hold `seams` seams and, the opening among them, `tokens` tokens.
 
-    `state [S]` is the one after them.
+    `state [S]` is the one after them, and `log_probabilities [V]` those of what comes next, where they are kept, too.
     """
 
     characters: int
     seams: int
     tokens: int
     state: Tensor
+    log_probabilities: Tensor | None = None
 
 
 class StateCache:
@@ -54,24 +55,24 @@ class StateCache:
             self.misses += 1
         return None
 
-    def keep(self, opening: int, text: str, seams: int, tokens: int, state: Tensor) -> None:
-        """Keeps the state `[S]` after `text`, which nobody may change, and what `Kept` says of the text.
+    def keep(self, opening: int, text: str, kept: Kept) -> None:
+        """Keeps what `Kept` says of `text`, whose tensors nobody may change.
 
-        It has to have memory of its own: a row of a batch would hold the whole batch. The least recently used are
+        They have to have memory of their own: a row of a batch would hold the whole batch. The least recently used are
         forgotten where room is needed.
         """
-        key, size = (opening, text), _size(text, state)
+        key, size = (opening, text), _size(text, kept)
         if size > self._max_bytes:
             return
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return
-            self._kept[key] = Kept(len(text), seams, tokens, state)
+            self._kept[key] = kept
             self.bytes += size
             while self.bytes > self._max_bytes:
-                (_, old), kept = self._kept.popitem(last=False)
-                self.bytes -= _size(old, kept.state)
+                (_, old), forgotten = self._kept.popitem(last=False)
+                self.bytes -= _size(old, forgotten)
 
 
 def seams(text: str, start: int = 0) -> Iterator[int]:
@@ -108,5 +109,6 @@ def _plain(character: str) -> bool:
     return character.isalnum() or character in string.punctuation
 
 
-def _size(text: str, state: Tensor) -> int:
-    return 4 * len(text) + state.numel() * state.element_size()
+def _size(text: str, kept: Kept) -> int:
+    numbers = kept.state.numel() + (0 if kept.log_probabilities is None else kept.log_probabilities.numel())
+    return 4 * (len(text) + numbers)  # all of them float32

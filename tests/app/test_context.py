@@ -1,10 +1,16 @@
 """app/context.py: what was read before is not run again, and nobody can tell from the answer."""
 
-import pytest
+import math
 
+import pytest
+import torch
+
+from app.generation import GenerationSettings, generate
 from app.language_model import LanguageModel, load_language_model
 from app.next_word import NextWords, next_words
+from app.sampling import SamplingSettings
 from app.spelling import Spelling
+from app.state_cache import Kept
 from tests.app.support import ARTIFACT, Server, run_alone
 
 TEXT = "We came for lunch on a sunny day and the waiter was so friendly that we stayed for dinner. The soup was"
@@ -47,6 +53,28 @@ def test_another_rating_is_another_context(caching: LanguageModel, spelling: Spe
     _suggested(caching, spelling, TEXT)
     other = run_alone(caching, next_words(caching, spelling, TEXT, "", 5, None, False))
     assert other.cached_tokens == 0
+
+
+def _written(model: LanguageModel) -> list[tuple[str, float]]:
+    sampling = SamplingSettings(repetition_penalty=1.1)  # which looks at every token, the opening too
+    settings = GenerationSettings(n=3, max_tokens=12, sampling=sampling, stop=[], seed=5)
+    found = run_alone(model, generate(model, "", 4, settings))
+    return [(review.text, review.log_probability) for review in found.reviews]
+
+
+def test_reviews_are_the_same_to_the_bit_where_their_beginning_is_kept(
+    model: LanguageModel, caching: LanguageModel
+) -> None:
+    assert _written(caching) == _written(caching) == _written(model)
+
+
+def test_what_follows_an_opening_alone_is_not_computed_again(caching: LanguageModel) -> None:
+    opening, (state,) = caching.vocabulary.opening(4), caching.initial_states(1)
+    (token,) = caching.vocabulary.encode(" soup")
+    certain = torch.full((caching.vocabulary.size,), -math.inf)
+    certain[token] = 0.0
+    caching.states.keep(opening, "", Kept(0, 0, 1, state, certain))
+    assert all(text.startswith(" soup") for text, _ in _written(caching))
 
 
 def test_the_answer_tells_what_was_cached(server: Server) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from app.state_cache import NEAREST, STRIDE, StateCache, seams
+from app.state_cache import NEAREST, STRIDE, Kept, StateCache, seams
 from tests.app.support import ARTIFACT
 
 ROOM = 1 << 20
@@ -20,7 +20,7 @@ def _state(number: float) -> torch.Tensor:
 
 
 def _keep(cache: StateCache, text: str, number: float = 0, opening: int = 0) -> None:
-    cache.keep(opening, text, len(list(seams(text))), 1 + len(text.split()), _state(number))
+    cache.keep(opening, text, Kept(len(text), len(list(seams(text))), 1 + len(text.split()), _state(number)))
 
 
 def _found(cache: StateCache, text: str, opening: int = 0) -> str | None:
@@ -84,6 +84,15 @@ def test_the_least_recently_used_is_forgotten_first() -> None:
     cache.longest(0, "a")
     _keep(cache, "d")
     assert [_found(cache, text) for text in "abcd"] == ["a", None, "c", "d"]
+
+
+def test_probabilities_count_as_states_do() -> None:
+    cache = StateCache(100)
+    cache.keep(0, "", Kept(0, 0, 1, _state(1), torch.zeros(16)))
+    assert cache.bytes == 4 * (8 + 16)
+    cache.keep(0, "", Kept(0, 0, 1, _state(1), torch.zeros(18)))  # is there already
+    cache.keep(1, "", Kept(0, 0, 1, _state(1), torch.zeros(18)))  # has no room
+    assert (cache.bytes, _found(cache, "", 1)) == (96, None)
 
 
 @given(st.lists(st.text("ab ", max_size=6), max_size=40), st.integers(0, 300))
