@@ -7,6 +7,7 @@ import asyncio
 import logging
 import random
 import re
+import time
 from collections.abc import Iterable
 from typing import Any, Protocol
 
@@ -184,8 +185,18 @@ def _is_logged(path: str) -> bool:
 
 def _request_id(headers: RequestHeaders) -> str:
     given = headers.get(b"x-request-id", b"").decode("latin-1")
+    return given if SANE_REQUEST_ID.fullmatch(given) else _new_request_id()
+
+
+def _new_request_id() -> str:
+    """A UUID of version 7 without its hyphens (RFC 9562): milliseconds since 1970, then chance.
+
+    Those that follow each other stand beside each other in the log's index, which takes half the time to write.
+    """
     # No secret, so that the kernel need not be asked for randomness, which takes 50 microseconds on some machines.
-    return given if SANE_REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
+    chance = random.getrandbits(74)
+    time_and_version = (time.time_ns() // 1_000_000 << 16) | 0x7000 | chance >> 62
+    return f"{time_and_version:016x}{1 << 63 | chance & (1 << 62) - 1:016x}"
 
 
 def _check_repeated(headers: Iterable[tuple[bytes, bytes]]) -> None:

@@ -172,7 +172,9 @@ class RequestLog:
 
     def _values(self, row: Row, entry: Entry) -> Values:
         *others, request_body, response_body = entry
-        return (*others, self._keep(request_body), self._keep(response_body), f"{self._instance}-{row.number}")
+        # Rising as text, too: the index of keys grows at its end.
+        key = f"{self._instance}-{row.number:012}"
+        return (*others, self._keep(request_body), self._keep(response_body), key)
 
     def _warn(self, why: str) -> None:
         if time.monotonic() >= self._next_warning:

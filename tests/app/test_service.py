@@ -3,6 +3,8 @@
 import json
 import math
 import re
+import time
+import uuid
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -397,9 +399,15 @@ def test_a_sane_request_id_is_echoed(server: Server, given: str) -> None:
 @pytest.mark.parametrize("given", ["", "a b", "x" * 129, "a\tb", "é", "<script>", "a,b"])
 def test_another_request_id_is_replaced(server: Server, given: str) -> None:
     headers = [(b"X-Request-ID", given.encode())]
+    began = time.time_ns() // 1_000_000
     ids = [server.client.get("/livez", headers=headers).headers["X-Request-ID"] for _ in range(2)]
+    ended = time.time_ns() // 1_000_000
     assert all(re.fullmatch("[0-9a-f]{32}", each) for each in ids)
     assert ids[0] != ids[1]
+    assert {uuid.UUID(each).version for each in ids} == {7}
+    assert {uuid.UUID(each).variant for each in ids} == {uuid.RFC_4122}
+    first, second = (int(each[:12], 16) for each in ids)
+    assert began <= first <= second <= ended
 
 
 @pytest.mark.parametrize(("path", "body"), MODEL_ROUTES.items())
