@@ -40,6 +40,17 @@ class Spelling:
             self._tokens_of.setdefault(text, []).append(token)
         self._sets: dict[frozenset[str], TokenSet] = {}
         self._covering: OrderedDict[tuple[frozenset[str], bytes], TokenSet] = OrderedDict()
+        self._look_up_single_tokens()
+
+    def _look_up_single_tokens(self) -> None:
+        """Has the words that are a token each kept, here and by the vocabulary: most of those that people type.
+
+        It takes a tenth of a second now; beside a busy engine each would wait for the interpreter's lock, which the
+        tokenizer gives away. The most frequent, which the vocabulary has first, are the last to be forgotten.
+        """
+        for token in reversed(range(len(self.ends))):
+            if self.ends[token]:
+                self.word((token,))
 
     def beginnings(self, spaced: tuple[str, ...], punctuation: bool, typed: bytes) -> TokenSet:
         """The tokens that a word may begin with, or if `punctuation` a mark.
@@ -100,7 +111,8 @@ def _word(vocabulary: Vocabulary, tokens: tuple[int, ...]) -> tuple[str, str] | 
         text = b"".join(vocabulary.token_bytes[token] for token in tokens).decode()
     except UnicodeDecodeError:  # ends inside a character
         return None
-    if len(vocabulary.pre_tokens(text)) > 1 or vocabulary.encode(text) != tokens:
+    # No token goes on beyond a pre-token, so a single one is no more than that.
+    if vocabulary.encode(text) != tokens or (len(tokens) > 1 and len(vocabulary.pre_tokens(text)) > 1):
         return None
     word = text.removeprefix(" ")
     return word, kind_of(word.encode())
