@@ -30,6 +30,8 @@ BATCH = 16
 """Spellings that are extended in one call."""
 MAX_TURNS = 64
 """Calls after which what was found is returned; only a prefix that fits no word gets here."""
+LEAST = -EXCLUDED / 2
+"""The log-probability below which a token is one of those that are left out."""
 NEGLIGIBLE = 1e-6
 """Share of the prefix's probability below which spellings that do not cover it yet are left aside."""
 
@@ -173,34 +175,49 @@ class _Search:
 
     def to_extend(self) -> list[_Node]:
         """The spellings to extend next: those that do not cover the prefix yet, then the most probable ones."""
-        self._uncovered = [n for n in self._uncovered if math.exp(n.log_probability) > self._negligible()]
         if self._uncovered:
-            nodes, self._uncovered = self._uncovered[:BATCH], self._uncovered[BATCH:]
-            return nodes
-        nodes = []
-        words: list[tuple[float, int, str]] = []
-        heap, found, spelling = self._heap, self._found, self._spelling
-        while heap and len(nodes) < BATCH and len(found) + len(words) < self._k:
-            key, order, entry = heapq.heappop(heap)
-            word: str | None
+            least = NEGLIGIBLE * self._covered_probability
+            self._uncovered = [node for node in self._uncovered if math.exp(node.log_probability) > least]
+        if not self._uncovered:
+            return self._most_probable()
+        nodes, self._uncovered = self._uncovered[:BATCH], self._uncovered[BATCH:]
+        return nodes
+
+    def _most_probable(self) -> list[_Node]:
+        """Takes words and unfinished spellings, the most probable first; the unfinished ones that words wait for."""
+        nodes: list[_Node] = []
+        waiting: list[tuple[float, int, str]] = []
+        heap, found = self._heap, self._found
+        while heap and len(nodes) < BATCH and len(found) + len(waiting) < self._k:
+            key, order, entry = heap[0]
             if isinstance(entry, str):
-                word = entry
+                heapq.heappop(heap)
+                word: str | None = entry
             else:
-                token, word = entry.take(), None
-                if not spelling.ends[token]:
-                    nodes.append(entry.taken(self._vocabulary))
-                elif (spelled := spelling.word((*entry.node.tokens, token))) and spelled[1] in self._kinds:
-                    word = spelled[0]
-                self._push(entry)
+                word = self._taken(entry, nodes)
+                if entry.bound > LEAST:
+                    heapq.heapreplace(heap, (-entry.bound, next(self._order), entry))
+                else:
+                    heapq.heappop(heap)
             if word is None:
                 continue
             if nodes:  # a spelling before it in line may yet hold more probable words
-                words.append((key, order, word))
+                waiting.append((key, order, word))
             else:
                 found.setdefault(word, math.exp(-key))
-        for waiting in words:
-            heapq.heappush(heap, waiting)
+        for each in waiting:
+            heapq.heappush(heap, each)
         return nodes
+
+    def _taken(self, children: _Children, nodes: list[_Node]) -> str | None:
+        """The word that the next extension is; one that is not finished goes to `nodes`."""
+        spelling, before = self._spelling, children.node.tokens
+        token = children.take()
+        if not spelling.ends[token]:
+            nodes.append(children.taken(self._vocabulary))
+            return None
+        spelled = spelling.word((*before, token)) if before else spelling.words[token]
+        return spelled[0] if spelled and spelled[1] in self._kinds else None
 
     def extensions(self, node: _Node) -> TokenSet:
         """The tokens that may go on with a spelling."""
@@ -217,9 +234,6 @@ class _Search:
         whole = self._covered_probability if self._typed else 1.0
         return [SuggestedWord(complete + word, min(1.0, each / whole)) for word, each in self._found.items()]
 
-    def _negligible(self) -> float:
-        return NEGLIGIBLE * self._covered_probability
-
     def _take(self, node: _Node, ranked: Ranked, allowed: TokenSet, scores: Tensor, state: Tensor) -> None:
         """Takes the extensions of a spelling; those that cover only a part of what was typed are set aside."""
         if not node.text.startswith(self._typed):
@@ -227,8 +241,6 @@ class _Search:
             self._covered_probability += math.exp(node.log_probability) * float(allowed.scores(scores).exp().sum())
             for token in self._spelling.within(self._typed[len(node.text) :]):
                 self._uncovered.append(node.followed_by(token, float(scores[token]), self._vocabulary, state))
-        self._push(_Children(node, ranked, allowed, scores, state))
-
-    def _push(self, children: _Children) -> None:
-        if children.bound > -EXCLUDED / 2:
+        children = _Children(node, ranked, allowed, scores, state)
+        if children.bound > LEAST:
             heapq.heappush(self._heap, (-children.bound, next(self._order), children))

@@ -25,7 +25,8 @@ class Spelling:
     """Which tokens can begin a pre-token and which can go on with one, read off the vocabulary once.
 
     `word` is the word or mark that tokens spell and what `kind_of` says of it; None if they spell none, or if the
-    vocabulary spells it in another way. The last ones asked for are kept, as a few words make up most texts.
+    vocabulary spells it in another way. The last ones asked for are kept, as a few words make up most texts; `words`
+    has those that are a token each.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -40,17 +41,16 @@ class Spelling:
             self._tokens_of.setdefault(text, []).append(token)
         self._sets: dict[frozenset[str], TokenSet] = {}
         self._covering: OrderedDict[tuple[frozenset[str], bytes], TokenSet] = OrderedDict()
-        self._look_up_single_tokens()
+        self.words = self._words()
 
-    def _look_up_single_tokens(self) -> None:
-        """Has the words that are a token each kept, here and by the vocabulary: most of those that people type.
+    def _words(self) -> list[tuple[str, str] | None]:
+        """The word of each token that is one: most of those that people type.
 
         It takes a tenth of a second now; beside a busy engine each would wait for the interpreter's lock, which the
-        tokenizer gives away. The most frequent, which the vocabulary has first, are the last to be forgotten.
+        tokenizer gives away. The most frequent, which the vocabulary has first, are the last to be forgotten by that.
         """
-        for token in reversed(range(len(self.ends))):
-            if self.ends[token]:
-                self.word((token,))
+        tokens = reversed(range(len(self.ends)))
+        return [_word(self._vocabulary, (token,)) if self.ends[token] else None for token in tokens][::-1]
 
     def beginnings(self, spaced: tuple[str, ...], punctuation: bool, typed: bytes) -> TokenSet:
         """The tokens that a word may begin with, or if `punctuation` a mark.
