@@ -314,3 +314,14 @@ def test_a_prefix_that_no_word_has_ends_in_time(model: LanguageModel, spelling: 
 def test_the_context_is_counted_with_its_opening(model: LanguageModel, spelling: Spelling) -> None:
     found = run_alone(model, next_words(model, spelling, "The food was", "", 1, None, False))
     assert found.context_tokens == 1 + len(model.vocabulary.encode("The food was"))
+
+
+def test_the_words_that_are_a_token_each_are_those_that_are_looked_up(model: LanguageModel, spelling: Spelling) -> None:
+    assert len(spelling.words) == model.vocabulary.size
+    for token in range(0, model.vocabulary.size, 7):
+        assert spelling.words[token] == (spelling.word((token,)) if spelling.ends[token] else None)
+    words = [(token, word) for token, word in enumerate(spelling.words) if word]
+    assert len(words) > model.vocabulary.size / 2
+    for token, (word, _) in words[::7]:
+        assert model.vocabulary.pre_tokens(word) == [word]
+        assert model.vocabulary.token_bytes[token].decode().removeprefix(" ") == word
