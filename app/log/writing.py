@@ -46,8 +46,6 @@ def _page_statement() -> str:
 
 
 def _stored(row: Values) -> Values:
-    """The values of a row as SQLite keeps them."""
-    return (_stored_time(row[0]), *row[1:])
-
-
-_stored_time: Any = sqlite.DATETIME().bind_processor(sqlite.dialect())  # type: ignore[no-untyped-call]
+    """The values of a row as SQLite keeps them: the time as the text that SQLAlchemy reads, made by the faster way."""
+    time, *others = row
+    return (time.isoformat(" ", "microseconds"), *others)
