@@ -9,7 +9,7 @@ from app.calls import Advance, Advanced, Task
 from app.language_model import LanguageModel
 from app.ranking import TokenSet
 from app.sampling import SamplingRow
-from app.state_cache import STRIDE, Kept, seams
+from app.state_cache import STRIDE, seams
 
 
 class Context(NamedTuple):
@@ -39,13 +39,13 @@ def read(
             tokens = [*first, *model.vocabulary.encode(text[start:place])]
             advanced: Advanced = yield Advance([tokens], states, probabilities=False)
             start, first, count, states = place, [], count + len(tokens), advanced.states
-            model.states.keep(opening, text[:place], Kept(place, seam - 1, count, states[0]))
+            model.states.keep(opening, text[:place], seam - 1, count, states[0])
     # Even where all is cached one call is made, of no tokens: the probabilities follow from the state.
     tokens = [*first, *model.vocabulary.encode(text[start:])]
     known = kept.log_probabilities if kept and not text and not among else None
     advanced = yield Advance([tokens], states, among, draws, known=known)
     count += len(tokens)
     # After an opening alone, with which many reviews begin, the probabilities are kept, too.
-    probabilities = None if text or known is not None else advanced.log_probabilities[0].clone()
-    model.states.keep(opening, text, Kept(len(text), seam, count, advanced.states[0], probabilities))
+    probabilities = None if text or kept else advanced.log_probabilities[0].clone()
+    model.states.keep(opening, text, seam, count, advanced.states[0], probabilities)
     return Context(count, cached, advanced)

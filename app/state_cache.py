@@ -55,13 +55,22 @@ class StateCache:
             self.misses += 1
         return None
 
-    def keep(self, opening: int, text: str, kept: Kept) -> None:
-        """Keeps what `Kept` says of `text`, whose tensors nobody may change.
+    def keep(
+        self,
+        opening: int,
+        text: str,
+        seams: int,
+        tokens: int,
+        state: Tensor,
+        log_probabilities: Tensor | None = None,
+    ) -> None:
+        """Keeps the state `[S]` after `text`, and what `Kept` says of the text; nobody may change the tensors.
 
         They have to have memory of their own: a row of a batch would hold the whole batch. The least recently used are
         forgotten where room is needed.
         """
-        key, size = (opening, text), _size(text, kept)
+        key, kept = (opening, text), Kept(len(text), seams, tokens, state, log_probabilities)
+        size = _size(text, kept)
         if size > self._max_bytes:
             return
         with self._lock:

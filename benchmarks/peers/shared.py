@@ -35,7 +35,7 @@ from app.score_response import score_response
 from app.scoring import encode, score
 from app.settings import Settings
 from app.spelling import Spelling
-from app.state_cache import Kept, StateCache
+from app.state_cache import StateCache
 from app.turns import EXECUTE
 
 Result = TypeVar("Result")
@@ -105,7 +105,7 @@ class SharedModel:
             after = model.calls.after(tokens, [*map(len, rows)], model.initial_state(len(rows)))
         states = StateCache(ONE_BATCH)
         for (opening, text), row, state in zip(keys, rows, after.unbind(0), strict=True):
-            states.keep(opening, text, Kept(len(text), 0, len(row), state))
+            states.keep(opening, text, 0, len(row), state)
         return replace(model, states=states)
 
     def _writing(

@@ -41,6 +41,11 @@ async def get(server: Server, path: str) -> Answer:
     return await _answer(server, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
 
 
+async def metrics_page(server: Server) -> str:
+    """What GET /metrics answers, for `metric_in`."""
+    return (await get(server, "/metrics")).body.decode()
+
+
 async def _answer(server: Server, request: bytes) -> Answer:
     started = time.perf_counter()
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=2**22)

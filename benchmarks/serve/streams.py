@@ -11,7 +11,7 @@ import torch
 from app.language_model import LanguageModel, load_language_model
 from app.memory import keep_freed_memory
 from app.settings import Settings
-from benchmarks.serve.client import Answer, get, post
+from benchmarks.serve.client import Answer, metrics_page, post
 from benchmarks.servers import Server, metric_in, serving
 
 STREAMS = 32
@@ -58,8 +58,8 @@ async def _tokens_per_second(service: Server) -> float:
     By its own count while they run. To add up the reviews that end meanwhile would leave out more than it takes in: all
     begin at once, and those that are not ended at the end are the longest.
     """
-    measured = WARM_UP_SECONDS + SECONDS
-    streaming = asyncio.ensure_future(_stream_on(service, STREAMS, time.perf_counter() + measured + COUNTING_SECONDS))
+    end = time.perf_counter() + WARM_UP_SECONDS + SECONDS + COUNTING_SECONDS
+    streaming = asyncio.ensure_future(_stream_on(service, STREAMS, end, lambda _: None))
     await asyncio.sleep(WARM_UP_SECONDS)
     before, began = await _written(service), time.perf_counter()
     await asyncio.sleep(SECONDS)
@@ -70,15 +70,11 @@ async def _tokens_per_second(service: Server) -> float:
 
 async def _written(service: Server) -> float:
     """Tokens of reviews so far: the first of each, and those after it."""
-    page = (await get(service, "/metrics")).body.decode()
+    page = await metrics_page(service)
     return metric_in(page, "first_token_seconds_count") + metric_in(page, "token_seconds_count")
 
 
-def _nobody(answer: Answer) -> None:
-    pass
-
-
-async def _stream_on(service: Server, streams: int, end: float, tell: Callable[[Answer], None] = _nobody) -> None:
+async def _stream_on(service: Server, streams: int, end: float, tell: Callable[[Answer], None]) -> None:
     """Keeps so many streams going until `end`, and tells of each when it has ended."""
 
     async def one_after_the_other() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from benchmarks.serve.client import Answer, get, post
+from benchmarks.serve.client import Answer, get, metrics_page, post
 from benchmarks.serve.load import paced, saturating
 from benchmarks.servers import Server, metric_in
 from benchmarks.soak.mixture import Request
@@ -74,7 +74,7 @@ class Asking:
 
     async def _watch_memory(self, every: float) -> None:
         while True:
-            cache = metric_in((await get(self.service, "/metrics")).body.decode(), "state_cache_bytes")
+            cache = metric_in(await metrics_page(self.service), "state_cache_bytes")
             self.memory.append(Sample(time.perf_counter() - self.began, self.service.resident_bytes, cache))
             await asyncio.sleep(every)
 

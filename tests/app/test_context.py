@@ -10,7 +10,6 @@ from app.language_model import LanguageModel, load_language_model
 from app.next_word import NextWords, next_words
 from app.sampling import SamplingSettings
 from app.spelling import Spelling
-from app.state_cache import Kept
 from tests.app.support import ARTIFACT, Server, run_alone
 
 TEXT = "We came for lunch on a sunny day and the waiter was so friendly that we stayed for dinner. The soup was"
@@ -73,7 +72,7 @@ def test_what_follows_an_opening_alone_is_not_computed_again(caching: LanguageMo
     (token,) = caching.vocabulary.encode(" soup")
     certain = torch.full((caching.vocabulary.size,), -math.inf)
     certain[token] = 0.0
-    caching.states.keep(opening, "", Kept(0, 0, 1, state, certain))
+    caching.states.keep(opening, "", 0, 1, state, certain)
     assert all(text.startswith(" soup") for text, _ in _written(caching))
 
 

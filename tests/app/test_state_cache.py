@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from app.state_cache import NEAREST, STRIDE, Kept, StateCache, seams
+from app.state_cache import NEAREST, STRIDE, StateCache, seams
 from tests.app.support import ARTIFACT
 
 ROOM = 1 << 20
@@ -20,7 +20,7 @@ def _state(number: float) -> torch.Tensor:
 
 
 def _keep(cache: StateCache, text: str, number: float = 0, opening: int = 0) -> None:
-    cache.keep(opening, text, Kept(len(text), len(list(seams(text))), 1 + len(text.split()), _state(number)))
+    cache.keep(opening, text, len(list(seams(text))), 1 + len(text.split()), _state(number))
 
 
 def _found(cache: StateCache, text: str, opening: int = 0) -> str | None:
@@ -88,10 +88,10 @@ def test_the_least_recently_used_is_forgotten_first() -> None:
 
 def test_probabilities_count_as_states_do() -> None:
     cache = StateCache(100)
-    cache.keep(0, "", Kept(0, 0, 1, _state(1), torch.zeros(16)))
+    cache.keep(0, "", 0, 1, _state(1), torch.zeros(16))
     assert cache.bytes == 4 * (8 + 16)
-    cache.keep(0, "", Kept(0, 0, 1, _state(1), torch.zeros(18)))  # is there already
-    cache.keep(1, "", Kept(0, 0, 1, _state(1), torch.zeros(18)))  # has no room
+    cache.keep(0, "", 0, 1, _state(1), torch.zeros(18))  # is there already
+    cache.keep(1, "", 0, 1, _state(1), torch.zeros(18))  # has no room
     assert (cache.bytes, _found(cache, "", 1)) == (96, None)
 
 

@@ -120,15 +120,11 @@ def test_what_was_taken_can_be_undone(page: Page, server: Server) -> None:
     expect_written(page, "The staff was frien")
 
 
-def prefix_of(request: Request) -> str:
-    return str(json.loads(request.post_data or "{}").get("prefix"))
-
-
 def test_a_late_answer_never_takes_the_place_of_a_newer(page: Page, server: Server) -> None:
     held: list[Route] = []
 
     def is_late(request: Request) -> bool:
-        return request.url.endswith("/next-word") and prefix_of(request) == "gr"
+        return request.url.endswith("/next-word") and json.loads(request.post_data or "{}").get("prefix") == "gr"
 
     def hold(route: Route) -> None:  # at the network: no real server can be brought to answer late when it is asked to
         if is_late(route.request):
