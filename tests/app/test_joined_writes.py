@@ -1,13 +1,14 @@
-"""The head of an answer and its body, over a real pair of sockets: what is there to be read after each step."""
+"""What is written in a turn of the event loop, over a real pair of sockets: what is there to be read after each step."""
 
 import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from app.joined_writes import JoinedWrites
+from app.joined_writes import MOST_BYTES, JoinedWrites
 
 HEAD, BODY = b"HTTP/1.1 200 OK\r\n\r\n", b"body"
+LARGE = MOST_BYTES * b"."
 
 
 @asynccontextmanager
@@ -24,47 +25,89 @@ async def joined() -> AsyncIterator[tuple[JoinedWrites, socket.socket]]:
 
 def there(end: socket.socket) -> bytes:
     try:
-        return end.recv(1000)
+        return end.recv(2 * MOST_BYTES)
     except BlockingIOError:
         return b""
 
 
-def test_a_head_leaves_with_the_body_that_follows() -> None:
+def test_what_is_written_in_a_turn_leaves_in_the_next_one_together() -> None:
     async def scenario() -> None:
         async with joined() as (transport, end):
-            transport.write(HEAD)
-            assert there(end) == b""
-            transport.write(BODY)
-            assert there(end) == HEAD + BODY
-            transport.write(BODY)
-            assert there(end) == BODY
+            for _ in range(2):
+                transport.write(HEAD)
+                transport.write(BODY)
+                assert there(end) == b""
+                await asyncio.sleep(0)
+                assert there(end) == HEAD + BODY
 
     asyncio.run(scenario())
 
 
-def test_a_head_that_no_body_follows_leaves_in_the_same_turn() -> None:
+def test_a_head_that_no_body_follows_leaves_by_itself() -> None:
     async def scenario() -> None:
         async with joined() as (transport, end):
             transport.write(HEAD)
             await asyncio.sleep(0)
             assert there(end) == HEAD
             transport.write(BODY)
+            await asyncio.sleep(0)
             assert there(end) == BODY
 
     asyncio.run(scenario())
 
 
-def test_an_empty_body_sends_its_head() -> None:
+def test_answers_of_one_turn_leave_when_the_last_of_them_is_written() -> None:
     async def scenario() -> None:
-        async with joined() as (transport, end):
-            transport.write(HEAD)
-            transport.write(b"")
-            assert there(end) == HEAD
+        async with joined() as (first, end), joined() as (second, other_end):
+
+            async def answer(transport: JoinedWrites) -> None:
+                transport.write(BODY)
+                assert there(end) == there(other_end) == b""
+
+            await asyncio.gather(answer(first), answer(second))
+            await asyncio.sleep(0)
+            assert there(end) == there(other_end) == BODY
 
     asyncio.run(scenario())
 
 
-def test_whoever_closes_has_sent_the_head() -> None:
+def test_what_is_large_leaves_at_once_behind_what_was_kept() -> None:
+    async def scenario() -> None:
+        async with joined() as (transport, end):
+            transport.write(HEAD)
+            transport.write(LARGE)
+            assert there(end) == HEAD + LARGE
+            transport.write(BODY)
+            await asyncio.sleep(0)
+            assert there(end) == BODY
+
+    asyncio.run(scenario())
+
+
+def test_whoever_writes_without_end_is_asked_to_pause() -> None:
+    class Writer(asyncio.Protocol):
+        paused = False
+
+        def pause_writing(self) -> None:
+            self.paused = True
+
+    async def scenario() -> None:
+        ours, theirs = socket.socketpair()
+        loop = asyncio.get_running_loop()
+        transport, writer = await loop.create_connection(Writer, sock=ours)
+        with theirs:
+            kept = JoinedWrites(transport, loop)
+            for _ in range(10_000):
+                kept.write(1000 * b".")  # in a single turn
+                if writer.paused:
+                    break
+            assert writer.paused
+            transport.abort()
+
+    asyncio.run(scenario())
+
+
+def test_whoever_closes_has_sent_what_was_kept() -> None:
     async def scenario() -> None:
         for close in (JoinedWrites.close, JoinedWrites.write_eof):
             async with joined() as (transport, end):
