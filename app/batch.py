@@ -75,7 +75,8 @@ class Progress:
 
 def advance(model: LanguageModel, calls: Sequence[Progress]) -> None:
     if running := [call for call in calls if call.known is None]:
-        _run(model, running)
+        # The longest first: those that go on are then the first rows, and need not be gathered.
+        _run(model, sorted(running, key=lambda call: len(call.left[0]), reverse=True))
     for call in calls:
         if call.known is not None:
             call.result = Advanced([call.known], call.states)

@@ -134,14 +134,20 @@ class RowCalls(nn.Module):
         return scores.view(size, width), found.view(size, width), after
 
     def after(self, tokens: list[int], lengths: list[int], state: Tensor) -> Tensor:
-        """The state after every row's tokens."""
-        width = len(tokens) // len(lengths)
-        if min(lengths) < width:
-            return self.walk(tokens, lengths, state)[1]
-        # As nearly always with keystrokes: no row ends before another, so there is nothing to put in order.
-        batch = torch.tensor(tokens, dtype=torch.int64).view(len(lengths), width)
+        """The state after every row's tokens; sooner where no row is longer than one before it."""
+        for row in range(1, len(lengths)):
+            if lengths[row] > lengths[row - 1]:
+                return self.walk(tokens, lengths, state)[1]
+        size, width = len(lengths), len(tokens) // len(lengths)
+        batch = torch.tensor(tokens, dtype=torch.int64).view(size, width)
+        count = size
         for t in range(width):
-            state = self.network.consume(batch[:, t], state)
+            while count > 0 and lengths[count - 1] <= t:
+                count -= 1
+            if count == size:
+                state = self.network.consume(batch[:, t], state)
+            elif count > 0:
+                state = torch.cat([self.network.consume(batch[:count, t], state[:count]), state[count:]])
         return state
 
     def walk(

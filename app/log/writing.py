@@ -1,7 +1,7 @@
 """Writing rows: added, or put in the place of those that have their key already."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -11,8 +11,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from app.log.schema import requests
 
 COLUMNS = [column.name for column in requests.columns if column.name != "id"]
-PAGE_ROWS = 32
-"""Rows of one statement of SQLite's, where there are so many.
+PAGES = (128, 64, 32, 16, 8, 4, 2, 1)
+"""Rows of one statement of SQLite's, the most that there are for.
 
 Its driver gives the interpreter's lock away at each step of a statement; to have it back from a busy event loop takes
 longer than to write the row.
@@ -24,12 +24,19 @@ Values = tuple[Any, ...]
 
 def write_rows(connection: Connection, rows: Sequence[Values]) -> None:
     """Writes rows in the transaction that `connection` is in."""
-    in_pages = len(rows) - len(rows) % PAGE_ROWS if connection.dialect.name == "sqlite" else 0
-    for start in range(0, in_pages, PAGE_ROWS):
-        values = map(_stored, rows[start : start + PAGE_ROWS])
-        connection.exec_driver_sql(_page_statement(), tuple(itertools.chain.from_iterable(values)))
-    if others := [dict(zip(COLUMNS, row, strict=True)) for row in rows[in_pages:]]:
-        connection.execute(_upsert(connection.dialect.name), others)
+    if connection.dialect.name == "sqlite":
+        for page in _pages(rows):
+            connection.exec_driver_sql(_page_statement(len(page)), tuple(itertools.chain.from_iterable(page)))
+    elif rows:
+        connection.execute(_upsert("postgresql"), [dict(zip(COLUMNS, row, strict=True)) for row in rows])
+
+
+def _pages(rows: Sequence[Values]) -> Iterator[list[Values]]:
+    left = [_stored(row) for row in rows]
+    for size in PAGES:
+        while len(left) >= size:
+            yield left[:size]
+            del left[:size]
 
 
 def _upsert(dialect: str) -> Any:
@@ -39,9 +46,9 @@ def _upsert(dialect: str) -> Any:
 
 
 @cache
-def _page_statement() -> str:
+def _page_statement(rows: int) -> str:
     # Kept as text, as SQLAlchemy compiles a statement of several rows each time that it is run.
-    page = _upsert("sqlite").values([dict.fromkeys(COLUMNS)] * PAGE_ROWS)
+    page = _upsert("sqlite").values([dict.fromkeys(COLUMNS)] * rows)
     return str(page.compile(dialect=sqlite.dialect()))
 
 

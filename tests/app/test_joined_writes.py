@@ -1,4 +1,4 @@
-"""What is written in a turn of the event loop, over a real pair of sockets: what is there to be read after each step."""
+"""What is written in a turn of the event loop, over a real pair of sockets: what there is to read after each step."""
 
 import asyncio
 import socket

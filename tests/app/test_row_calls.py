@@ -55,6 +55,20 @@ def test_rows_none_of_which_ends_before_another_give_the_same_bits(model: Langua
         assert torch.equal(torch.stack(states), expected[1])
 
 
+@torch.inference_mode()
+def test_rows_none_of_which_is_longer_than_one_before_it_give_the_bits_of_each_alone(model: LanguageModel) -> None:
+    # Some end before others, two at once, one has nothing to run, one goes on in the next turn.
+    rows, lengths = [[9, 8, 300], [44, 5, 6], [12, 0, 0], [7, 0, 0], [0, 0, 0]], [5, 3, 1, 1, 0]
+    _, before = model.step(torch.tensor([7, 9, 12, 44, 300]), model.initial_state(5))
+    tokens = [token for row in rows for token in row]
+    _, states, *_ = model.calls.advance(tokens, lengths, list(before), [], [], [], [])
+    for row, length, own, state in zip(rows, lengths, before, states, strict=True):
+        expected = own.unsqueeze(0)
+        for token in row[:length]:
+            _, expected = model.step(torch.tensor([token]), expected)
+        assert torch.equal(state, expected[0])
+
+
 SETTINGS = [1.0, 0.7, 1.3], [0.95, 1.0, 0.9], [0.0, 0.01, 0.0]
 """Temperatures, top-p and min-p of three rows."""
 NO_TOKEN = -1

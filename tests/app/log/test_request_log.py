@@ -9,7 +9,7 @@ import pytest
 
 from app.errors import StartupError
 from app.log.database import Database
-from app.log.writing import PAGE_ROWS
+from app.log.writing import PAGES
 from tests.app.log.support import COLUMNS, connected, entry, ids, log_of
 from tests.app.support import Server, eventually, running_server
 
@@ -29,7 +29,7 @@ def test_an_entry_comes_back_as_it_was_recorded(tmp_path: Path) -> None:
 
 
 def test_entries_of_one_batch_come_back_in_their_order_each_with_its_own_values(tmp_path: Path) -> None:
-    count = 2 * PAGE_ROWS + 3
+    count = PAGES[0] + sum(PAGES)
     given = [
         entry(f"r{place}", b"%d" % place, datetime(2026, 1, 2, 3, 4, 5, place))._replace(status=200 + place)
         for place in range(count)
@@ -48,9 +48,9 @@ def test_entries_of_one_batch_come_back_in_their_order_each_with_its_own_values(
 def test_rows_that_are_written_again_take_the_place_of_the_first(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/log.sqlite3", durable=False)
     for name in ("first", "second"):
-        database.write([(*entry(name)[:-2], "", "", f"k{place}") for place in range(PAGE_ROWS + 2)])
+        database.write([(*entry(name)[:-2], "", "", f"k{place}") for place in range(sum(PAGES))])
     database.close()
-    assert ids(tmp_path / "log.sqlite3") == ["second"] * (PAGE_ROWS + 2)
+    assert ids(tmp_path / "log.sqlite3") == ["second"] * sum(PAGES)
 
 
 def test_a_log_is_continued_where_it_was_left(tmp_path: Path) -> None:
