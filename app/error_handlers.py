@@ -7,7 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from app.errors import FieldProblem, InvalidRequest, Problem, ProblemDetails, response_of
+from app.errors import FieldProblem, InternalError, InvalidRequest, Problem, ProblemDetails, response_of
 from app.openai_errors import UNSUPPORTED
 
 MOST_PROBLEMS, MOST_OF_A_NAME = 20, 100
@@ -23,6 +23,12 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(Exception, _on_fault)
+
+
+async def _on_fault(request: Request, error: Exception) -> Response:
+    # Starlette raises the error once more behind this answer, for `ExchangeMiddleware` to print.
+    return InternalError.of(request.scope["state"]["exchange"].request_id).response(request.url.path)
 
 
 async def _on_problem(request: Request, problem: Exception) -> Response:

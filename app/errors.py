@@ -138,6 +138,11 @@ class HeadTooLarge(Problem):
 class InternalError(Problem):
     description = "A fault of the service; the server's output tells more under the same request id."
 
+    @classmethod
+    def of(cls, request_id: str) -> "InternalError":
+        """What a request fails with of which nothing better is known."""
+        return cls(f"Something failed; look for {request_id} in the server's output.")
+
 
 class NotReady(Problem):
     status, type, title = 503, "not-ready", "The service is not ready"

@@ -41,7 +41,7 @@ ONCE = frozenset({b"authorization", b"content-length", b"content-type", b"host"}
 """Headers that mean two things where they are sent twice, one to a proxy and another to this service."""
 CLIENT_LEFT = 499
 """What the log calls a request whose client left before there was an answer, as other servers do."""
-SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class ExchangeMiddleware:
             if logged and self._settings.log_durability == "commit":
                 await self._answer_when_committed(scope, receive, send, headers, exchange)
             else:
-                await self._answer(scope, receive, self._observed(send, exchange), headers, exchange)
+                await self._answer(scope, receive, self._observed(send, exchange, logged), headers, exchange)
             if exchange.refused:
                 await end_refusal(receive if exchange.unread else None, send)
         finally:
@@ -92,7 +92,7 @@ class ExchangeMiddleware:
     ) -> None:
         """Answers, but the end of the answer leaves only after its row is in the database."""
         held = HeldAnswer(send)
-        observed = self._observed(held.send, exchange)
+        observed = self._observed(held.send, exchange, logged=True)
         await self._answer(scope, receive, observed, headers, exchange)
         row = self._log.add(self._entry(exchange))
         exchange.recorded = True
@@ -125,8 +125,7 @@ class ExchangeMiddleware:
         except Exception:
             logger.exception("request %s failed", exchange.request_id)
             if not exchange.status:
-                failure = InternalError(f"Something failed; look for {exchange.request_id} in the server's output.")
-                await failure.response(exchange.path)(scope, receive, send)
+                await InternalError.of(exchange.request_id).response(exchange.path)(scope, receive, send)
 
     def _note(self, scope: Scope, exchange: Exchange) -> None:
         # The route as it is declared: paths that nobody declared would be labels without end.
@@ -144,9 +143,9 @@ class ExchangeMiddleware:
                 "Send one of the service's keys as `Authorization: Bearer …`.", headers={"WWW-Authenticate": "Bearer"}
             )
 
-    def _observed(self, send: Send, exchange: Exchange) -> Send:
-        keep = self._keeps_bodies and _is_logged(exchange.path)
-        constant = () if exchange.path in PAGES or exchange.path.startswith(PAGE_FILES) else (NO_STORE,)
+    def _observed(self, send: Send, exchange: Exchange, logged: bool) -> Send:
+        keep = self._keeps_bodies and logged
+        constant = (NO_STORE,) if logged or not _is_page(exchange.path) else ()
 
         async def observe(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -183,9 +182,13 @@ def _is_logged(path: str) -> bool:
     return path not in UNLOGGED_PATHS and not path.startswith(PAGE_FILES)
 
 
+def _is_page(path: str) -> bool:
+    return path in PAGES or path.startswith(PAGE_FILES)
+
+
 def _request_id(headers: RequestHeaders) -> str:
-    given = headers.get(b"x-request-id", b"").decode("latin-1")
-    return given if SANE_REQUEST_ID.fullmatch(given) else _new_request_id()
+    given = headers.get(b"x-request-id")
+    return given.decode("latin-1") if given and SANE_REQUEST_ID.fullmatch(given) else _new_request_id()
 
 
 def _new_request_id() -> str:

@@ -17,6 +17,7 @@ class JoinedWrites:
     def __init__(self, transport: Transport, loop: AbstractEventLoop) -> None:
         self._transport, self._loop = transport, loop
         self._kept = b""
+        self.is_closing = transport.is_closing  # which is asked at each answer
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

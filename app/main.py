@@ -29,6 +29,18 @@ from app.watched import watch
 DESCRIPTION = "A recurrent language model of reviews: next-word suggestions, sample reviews, perplexity."
 
 
+class Application(FastAPI):
+    """FastAPI with what is added around it outside of its own layers, which a direct route then does without."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        added, self.user_middleware = self.user_middleware, []
+        app = super().build_middleware_stack()
+        self.user_middleware = added
+        for layer, arguments, options in reversed(added):
+            app = layer(app, *arguments, **options)
+        return app
+
+
 def create_app(settings: Settings, artifact: Artifact | None = None, peers: Peers | None = None) -> FastAPI:
     """Builds a fresh service; raises StartupError if its artifact or its log cannot be used.
 
@@ -54,7 +66,7 @@ def create_app(settings: Settings, artifact: Artifact | None = None, peers: Peer
             await asyncio.to_thread(tracing[1])
 
     routers = [each.router for each in (next_word, generate, score, completions, models, operations, page)]
-    app = FastAPI(
+    app = Application(
         title="review-lm",
         version=artifact.model.name,
         description=DESCRIPTION,

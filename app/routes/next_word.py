@@ -1,5 +1,7 @@
 """POST /next-word: what could come next, while somebody types."""
 
+import itertools
+
 from fastapi import APIRouter
 
 from app.admission import Work
@@ -31,5 +33,5 @@ async def next_word(request: NextWordRequest, client: Client) -> NextWordRespons
     found = await service.run(exchange, task, Work(tokens=tokens), in_loop=in_loop)
     exchange.tokens_in, exchange.tokens_out = found.context_tokens, 0
     usage = NextWordUsage(context_tokens=found.context_tokens, cached_tokens=found.cached_tokens)
-    suggestions = [Suggestion(each.word, each.probability) for each in found.words]
+    suggestions = list(itertools.starmap(Suggestion, found.words))
     return NextWordResponse(suggestions=suggestions, usage=usage, model=service.model.name)
