@@ -1,8 +1,11 @@
 """Faults on purpose: a model that fails on one token, and more clients than the system has files for."""
 
 import resource
+import socket
+import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +13,16 @@ import httpx
 import psutil
 import pytest
 import torch
+import uvicorn
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
+from app.direct_route import DirectRoute
 from app.language_model import Vocabulary, load_language_model
+from app.main import create_app
+from app.service import Client
+from app.settings import Settings
 from tests.app.random_artifact import write_random_artifact
 from tests.app.raw_http import connect
 from tests.app.support import Server, eventually, running_server
@@ -72,6 +83,47 @@ def answers(server: Server) -> list[dict[str, Any]]:
         seeded = {"seed": 1, "temperature": 0} if path == "/generate" else {}
         found.append({**server.post(path, **body, **seeded), "usage": None})
     return found
+
+
+@contextmanager
+def answering(app: FastAPI) -> Iterator[str]:
+    """Has an app answer on a port of its own, in a thread; gives its address."""
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None))
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        eventually(lambda: server.started)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.mark.parametrize("route_class", [APIRoute, DirectRoute])
+def test_a_route_that_fails_says_where_to_look(
+    tmp_path: Path, random_artifact: Path, caplog: pytest.LogCaptureFixture, route_class: type[APIRoute]
+) -> None:
+    class Anything(BaseModel):
+        pass
+
+    async def faulty(request: Anything, client: Client) -> None:
+        raise RuntimeError("on purpose")
+
+    database = tmp_path / "requests.sqlite3"
+    app = create_app(Settings(model_directory=random_artifact, database_url=f"sqlite:///{database}"))
+    app.router.routes.append(route_class("/faulty", faulty, methods=["POST"]))
+    with answering(app) as address:
+        answer = httpx.post(f"{address}/faulty", json={}, headers={"X-Request-ID": "r-1"})
+        problem = assert_problem(answer, 500, "internal-error")
+        assert problem["detail"] == "Something failed; look for r-1 in the server's output."
+        assert answer.headers["X-Request-ID"] == "r-1"
+    assert "request r-1 failed" in caplog.text
+    assert "on purpose" in caplog.text
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("SELECT request_id, route, status FROM requests").fetchall() == [
+            ("r-1", "/faulty", 500)
+        ]
 
 
 def test_more_connections_than_open_files(tmp_path: Path, random_artifact: Path) -> None:
