@@ -1,6 +1,6 @@
 """Joining the calls of many tasks into one call of the model, and handing each its own rows of the result."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from app.calls import Advance, Advanced, Call, Decode, Decoded, Score, Scored
 from app.language_model import LanguageModel
-from app.ranking import TokenSet, Wanted
+from app.ranking import Wanted
 from app.sampling import Chosen, SamplingRow, choose, draw_sorted, drawing
 
 CHUNK = 16
@@ -85,33 +85,26 @@ def advance(model: LanguageModel, calls: Sequence[Progress]) -> None:
 
 def _run(model: LanguageModel, calls: Sequence[Progress]) -> None:
     tokens, lengths, states, width = _chunk(calls, padded=False)
-    told, rows = _told(calls, width)
-    wanted = Wanted(_sets(calls, told))
-    log_probabilities, states, *best = model.calls.advance(tokens, lengths, states, rows, *wanted.arguments())
+    wanted = Wanted()
+    told: list[int] = []
+    ending: list[tuple[Progress, Advance, slice]] = []
+    for call, own in _slices(calls):
+        asked = call.call
+        if isinstance(asked, Advance) and asked.probabilities and max(map(len, call.left)) <= width:
+            place = slice(len(told), len(told) + len(call.left))
+            told += range(own.start, own.stop)
+            wanted.add(place.start, asked.among)
+            ending.append((call, asked, place))
+    log_probabilities, states, *best = model.calls.advance(tokens, lengths, states, told, *wanted.arguments())
     ranked = wanted.ranked(*best)
-    for (call, own), place in zip(_slices(calls), told, strict=True):
+    for call, own in _slices(calls):
         # A row that was done before this chunk kept its state, from which the same probabilities follow again.
         call.states, call.left = states[own], [left[width:] for left in call.left]
-        if place:
-            asked = call.call
-            assert isinstance(asked, Advance)
-            found = [ranked[row] for row in range(place.start, place.stop)] if asked.among else []
-            call.result = Advanced(log_probabilities[place], call.states, found)
-        elif not any(call.left):
+        if not any(call.left):
             call.result = Advanced([], call.states)
-
-
-def _told(calls: Sequence[Progress], width: int) -> tuple[list[slice | None], list[int]]:
-    """For each call that ends with this chunk and wants probabilities where its rows are among those; and all those."""
-    told: list[slice | None] = []
-    rows: list[int] = []
-    for call, own in _slices(calls):
-        place = None
-        if isinstance(call.call, Advance) and call.call.probabilities and all(len(left) <= width for left in call.left):
-            place = slice(len(rows), len(rows) + len(call.left))
-            rows += range(own.start, own.stop)
-        told.append(place)
-    return told, rows
+    for call, asked, place in ending:
+        found = [ranked[row] for row in range(place.start, place.stop)] if asked.among else []
+        call.result = Advanced(log_probabilities[place], call.states, found)
 
 
 def _draw(calls: Sequence[Progress]) -> None:
@@ -128,13 +121,6 @@ def _draw(calls: Sequence[Progress]) -> None:
     start = 0
     for result, draws in drawing:
         result.chosen = chosen.of(slice(start, start := start + len(draws)))
-
-
-def _sets(calls: Sequence[Progress], told: Sequence[slice | None]) -> Iterator[tuple[int, TokenSet]]:
-    """The rows whose last tokens are run now and whose next ones are to be ranked, each with its set."""
-    for call, place in zip(calls, told, strict=True):
-        if place and isinstance(call.call, Advance):
-            yield from enumerate(call.call.among, place.start)
 
 
 def decode(model: LanguageModel, calls: Sequence[Progress], interrupt: Tensor = NEVER) -> None:

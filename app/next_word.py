@@ -30,6 +30,7 @@ BATCH = 16
 """Spellings that are extended in one call."""
 MAX_TURNS = 64
 """Calls after which what was found is returned; only a prefix that fits no word gets here."""
+WORDS, WORDS_AND_MARKS = frozenset({"word"}), frozenset({"word", "mark"})
 LEAST = -EXCLUDED / 2
 """The log-probability below which a token is one of those that are left out."""
 NEGLIGIBLE = 1e-6
@@ -104,8 +105,12 @@ def next_words(
     opening = model.vocabulary.opening(stars)
     if prefix and not is_letter(prefix[0]) and not punctuation:
         return NextWords([], 1 + len(model.vocabulary.encode(before)), cached_tokens=0)
-    search = _Search(model.vocabulary, spelling, spaced, prefix, k, punctuation)
-    start = yield from context.read(model, opening, before, [search.begins])
+    typed = (spaced[0] + prefix).encode() if prefix else b""
+    begins = spelling.beginnings(spaced, punctuation, typed)
+    start = yield from context.read(model, opening, before, [begins])
+    if not (complete or typed) and (words := _of_a_token_each(spelling, start.last.best[0], k, punctuation)):
+        return NextWords(words, start.tokens, start.cached_tokens)
+    search = _Search(model.vocabulary, spelling, begins, typed, k, punctuation)
     search.begin(start)
     for _ in range(MAX_TURNS):
         nodes = search.to_extend()
@@ -143,6 +148,25 @@ def _split_context(text: str, complete: str, prefix: str) -> tuple[str, tuple[st
     return text, ("",) if prefix else (" ", "")
 
 
+def _of_a_token_each(spelling: Spelling, ranked: Ranked, k: int, punctuation: bool) -> list[SuggestedWord] | None:
+    """The first `k` words where no unfinished spelling is as probable, which a search would find as well, later."""
+    kinds = _kinds(punctuation)
+    found: dict[str, float] = {}
+    for token, log_probability in zip(ranked.tokens, ranked.log_probabilities, strict=True):
+        if not spelling.ends[token] or log_probability <= LEAST:
+            return None
+        if (spelled := spelling.words[token]) and spelled[1] in kinds:
+            found.setdefault(spelled[0], math.exp(log_probability))
+            if len(found) == k:
+                return list(itertools.starmap(SuggestedWord, found.items()))
+    return None
+
+
+def _kinds(punctuation: bool) -> frozenset[str]:
+    """What is suggested, as `kind_of` has it."""
+    return WORDS_AND_MARKS if punctuation else WORDS
+
+
 class _Search:
     """Best-first search; `to_extend` names the spellings whose extensions are needed, `extend` takes them."""
 
@@ -150,28 +174,26 @@ class _Search:
         self,
         vocabulary: Vocabulary,
         spelling: Spelling,
-        spaced: tuple[str, ...],
-        prefix: str,
+        begins: TokenSet,
+        typed: bytes,
         k: int,
         punctuation: bool,
     ) -> None:
+        """`begins` are the tokens that may come first, those that cover all that was `typed` if anything was."""
         self._vocabulary, self._spelling, self._k = vocabulary, spelling, k
-        self._typed = (spaced[0] + prefix).encode() if prefix else b""
-        self._punctuation = punctuation
-        self._kinds = {"word", "mark"} if punctuation else {"word"}
+        self._begins, self._typed, self._punctuation = begins, typed, punctuation
+        self._kinds = _kinds(punctuation)
         self._order = itertools.count()
         # Words found behind spellings yet to be extended, and the extensions not yet taken of those that were.
         self._heap: list[tuple[float, int, str | _Children]] = []
         self._uncovered: list[_Node] = []
         self._covered_probability = 0.0
         self._found: dict[str, float] = {}
-        self.begins = spelling.beginnings(spaced, punctuation, self._typed)
-        """The tokens that may come first."""
 
     def begin(self, start: Context) -> None:
         last = start.last
         node = _Node(0.0, (), b"", last.states[0])
-        self._take(node, last.best[0], self.begins, last.log_probabilities[0], last.states[0])
+        self._take(node, last.best[0], self._begins, last.log_probabilities[0], last.states[0])
 
     def to_extend(self) -> list[_Node]:
         """The spellings to extend next: those that do not cover the prefix yet, then the most probable ones."""

@@ -43,11 +43,13 @@ def further(log_probabilities: Tensor, allowed: TokenSet, count: int) -> Ranked:
 class Wanted:
     """The rows of a batch whose next tokens are to be ranked, those of one set of tokens together."""
 
-    def __init__(self, sets: Iterable[tuple[int, TokenSet]]) -> None:
-        """Takes the numbers of the rows, in rising order, and the set of each."""
+    def __init__(self) -> None:
         self._rows: dict[TokenSet, list[int]] = {}
-        for row, allowed in sets:
-            self._rows.setdefault(allowed, []).append(row)
+
+    def add(self, row: int, sets: Iterable[TokenSet]) -> None:
+        """Takes the sets of a row and of those that follow it; rows have to rise."""
+        for number, allowed in enumerate(sets, row):
+            self._rows.setdefault(allowed, []).append(number)
 
     def arguments(self) -> tuple[list[Tensor], list[bool], list[list[int]]]:
         """What `RowCalls.advance` is asked for."""

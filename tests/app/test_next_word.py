@@ -144,6 +144,21 @@ def test_words_and_probabilities_are_those_of_brute_force(random_model: Language
     assert_same(found, expected, 10, EXACT)
 
 
+@pytest.mark.parametrize("prefix", ["", "ice-", "pick-", "s", "th"])
+@pytest.mark.parametrize("punctuation", [False, True])
+@pytest.mark.parametrize("text", CONTEXTS)
+def test_a_few_words_are_the_first_of_many(
+    model: LanguageModel, spelling: Spelling, text: str, prefix: str, punctuation: bool
+) -> None:
+    # Many are always searched for; a few often are the best tokens as they come.
+    many = suggest(model, text, prefix, 40, punctuation=punctuation, spelling=spelling)
+    for k in (1, 3):
+        few = suggest(model, text, prefix, k, punctuation=punctuation, spelling=spelling)
+        assert len(few) == k
+        assert few == many[:k]
+        assert all(each.word.startswith(prefix) for each in few)
+
+
 @settings(max_examples=15)
 @given(before=st.text(st.characters(exclude_categories=["Cs"]), max_size=20), word=st.sampled_from(["food", "we", "5"]))
 def test_after_any_text_words_are_those_of_brute_force(random_model: LanguageModel, before: str, word: str) -> None:

@@ -155,7 +155,9 @@ def test_the_best_tokens_of_each_row_are_those_of_its_set(model: LanguageModel) 
     )
     sets = [half, few, none, half, few]
     tokens = [7, 9, 12, 300, 44]
-    wanted = Wanted(enumerate(sets))
+    wanted = Wanted()
+    wanted.add(0, sets[:2])
+    wanted.add(2, sets[2:])
     log_probabilities, _, *best = model.calls.advance(
         tokens,
         [1] * len(tokens),
