@@ -1,4 +1,4 @@
-"""The service beside what people would serve the model with instead: `python -m benchmarks.peers --minutes 33`.
+"""The service beside what people would serve the model with instead: `python -m benchmarks.peers --minutes 32`.
 
 In rounds, each server started, measured and stopped in its turn. Results are kept in `runs/peers`, so that a run that
 was stopped goes on; they become `docs/peers.md` and its figures at the end, or by `--report` alone.
@@ -16,7 +16,7 @@ from training.errors import TrainingError
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=33, help="that all of it takes, about (default 33)")
+    parser.add_argument("--minutes", type=float, default=32, help="that all of it takes, about (default 32)")
     parser.add_argument("--rounds", type=int, default=3, help="that the figures are medians of (default 3)")
     parser.add_argument("--only", type=_names, default=[*PEERS], help=f"some of {','.join(PEERS)}")
     parser.add_argument("--results", type=Path, default=Path("runs/peers"), help="folder of the results of each round")
