@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from app.calls import Advance, Advanced, Call, Decode, Decoded, Score, Scored
+from app.known import Known
 from app.language_model import LanguageModel
 from app.ranking import Wanted
 from app.sampling import Chosen, SamplingRow, choose, draw_sorted, drawing
@@ -58,8 +59,8 @@ class Progress:
         return cls(call, kind, list(call.tokens), call.states)
 
     @property
-    def known(self) -> Tensor | None:
-        """The log-probabilities `[V]` that are the result, where nothing has to be run for them."""
+    def known(self) -> Known | None:
+        """What follows, where nothing has to be run for it."""
         return self.call.known if isinstance(self.call, Advance) else None
 
     @property
@@ -68,19 +69,26 @@ class Progress:
         return isinstance(self.call, Decode) or (isinstance(self.call, Advance) and bool(self.call.draws))
 
     @property
+    def first_tokens(self) -> int:
+        """How many tokens are drawn where nothing has to be run for them."""
+        return len(self.call.draws) if isinstance(self.call, Advance) and self.call.known is not None else 0
+
+    @property
     def steps(self) -> int:
         """In how many steps the result was chosen."""
         return len(self.result.chosen) if isinstance(self.result, Decoded) else 1
 
 
 def advance(model: LanguageModel, calls: Sequence[Progress]) -> None:
-    if running := [call for call in calls if call.known is None]:
+    running = [call for call in calls if call.known is None]
+    if running:
         # The longest first: those that go on are then the first rows, and need not be gathered.
         _run(model, sorted(running, key=lambda call: len(call.left[0]), reverse=True))
     for call in calls:
-        if call.known is not None:
-            call.result = Advanced([call.known], call.states)
-    _draw(calls)
+        if isinstance(asked := call.call, Advance) and asked.known is not None:
+            chosen = asked.known.choose(asked.draws) if asked.draws else None
+            call.result = Advanced([asked.known.log_probabilities], call.states, chosen=chosen)
+    _draw(running)
 
 
 def _run(model: LanguageModel, calls: Sequence[Progress]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
+from app.known import Known
 from app.ranking import Ranked, TokenSet
 from app.sampling import Chosen, SamplingRow
 
@@ -23,7 +24,7 @@ class Advance:
     With `among`, a set for each row, the best next tokens of that set are told, too. With `draws`, so many next tokens
     of a single row are chosen. Without `probabilities` there are states alone, which takes half the time.
 
-    Where there are no tokens and the log-probabilities `[V]` after a single row are `known`, nothing is run.
+    Where there are no tokens and what follows a single row is `known`, nothing is run.
     """
 
     tokens: Sequence[Sequence[int]]
@@ -31,7 +32,7 @@ class Advance:
     among: Sequence[TokenSet] = ()
     draws: Sequence[SamplingRow] = ()
     probabilities: bool = True
-    known: Tensor | None = None
+    known: Known | None = None
 
 
 @dataclass(slots=True)

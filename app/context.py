@@ -6,6 +6,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from app.calls import Advance, Advanced, Task
+from app.known import Known
 from app.language_model import LanguageModel
 from app.ranking import TokenSet
 from app.sampling import SamplingRow
@@ -42,10 +43,9 @@ def read(
             model.states.keep(opening, text[:place], seam - 1, count, states[0])
     # Even where all is cached one call is made, of no tokens: the probabilities follow from the state.
     tokens = [*first, *model.vocabulary.encode(text[start:])]
-    known = kept.log_probabilities if kept and not text and not among else None
+    known = kept.known if kept and not text and not among else None
     advanced = yield Advance([tokens], states, among, draws, known=known)
     count += len(tokens)
-    # After an opening alone, with which many reviews begin, the probabilities are kept, too.
-    probabilities = None if text or kept else advanced.log_probabilities[0].clone()
-    model.states.keep(opening, text, seam, count, advanced.states[0], probabilities)
+    known = None if text or kept else Known(advanced.log_probabilities[0].clone())
+    model.states.keep(opening, text, seam, count, advanced.states[0], known)
     return Context(count, cached, advanced)

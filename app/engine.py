@@ -8,6 +8,9 @@ artifact promises.
 A keystroke's own part, the search for words, is run by the event loop it came from, beside the thread's next call. One
 that comes alone, while the thread sleeps, has its calls run there, too: to wake a thread and to be woken by it takes
 about as long as the model does.
+
+A review that begins with nothing has its first token there as well, at once: what follows an opening is known, so that
+a draw is all there is to do, and who waits for the token does not wait for the call that the thread is in.
 """
 
 import asyncio
@@ -34,6 +37,8 @@ LONGER: tuple[Kind, ...] = ("decode", "text", "score")
 ONE_ROW = Work()
 CALLS_ALONE = 4
 """Calls of a keystroke that comes alone which the event loop waits for: with letters typed, a search may need some."""
+DRAWN_HERE = 8
+"""First tokens of a request that are drawn by the event loop; more would hold up what others ask."""
 STOPPING = "The service is stopping or its model has failed; send the request to another instance."
 
 
@@ -95,12 +100,18 @@ class Engine:
             self._thread.join()
 
     def submit(
-        self, task: Task[Result], work: Work = ONE_ROW, arrived: float | None = None, in_loop: bool = False
+        self,
+        task: Task[Result],
+        work: Work = ONE_ROW,
+        arrived: float | None = None,
+        in_loop: bool = False,
+        begins_in_loop: bool = False,
     ) -> "asyncio.Future[tuple[Result, Timing]]":
         """Queues a task, which is admitted as so much `work`.
 
         With `in_loop` all of it but the calls of the model is run by the event loop: for tasks that have little to do
-        there, and so leave the engine's own thread the less to do between two calls.
+        there, and so leave the engine's own thread the less to do between two calls. With `begins_in_loop` so is what
+        comes before its first call, and that call, too, where nothing has to be run for it.
 
         Its future holds its result and where the time went. Raises Overloaded before any work if too much is waiting.
         Cancelling the future ends the task at the next turn; one that is not done in time, counted from when it
@@ -111,7 +122,7 @@ class Engine:
         self._admit(work)
         if not in_loop:
             future.add_done_callback(self._free_rows)
-        if not in_loop or self._goes_on(job, None):
+        if self._begins(job, begins_in_loop):
             with self._lock:
                 # Once for all that comes in a turn of this loop; another's turn may never come, if it was closed.
                 is_first = not self._fresh or self._fresh[-1].loop is not job.loop
@@ -119,6 +130,20 @@ class Engine:
             if is_first:
                 job.loop.call_soon(self._hand_over)
         return future
+
+    def _begins(self, job: Job[Any], in_loop: bool) -> bool:
+        """Does what is done here of a job before it is queued; False where that was all of it."""
+        if not job.in_loop and not in_loop:
+            return True
+        if not self._goes_on(job, None):
+            return False
+        if not in_loop or not job.call or not 0 < job.call.first_tokens <= DRAWN_HERE:
+            return True
+        with torch.inference_mode():
+            ended = self._turns.run_known(job)
+        if ended:
+            ended.tell()
+        return ended is None
 
     def _free_rows(self, future: "asyncio.Future[Any]") -> None:
         if future.cancelled():

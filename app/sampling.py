@@ -12,6 +12,12 @@ from torch import Tensor
 
 CANDIDATES = 1024
 """Tokens looked at before all of a row are sorted; the default settings rarely need more."""
+BLOCK = 64
+"""Probabilities that are added up at once before a token is drawn."""
+ATTEMPTS = 3
+"""Draws of a row before it is sorted; one row in twenty fails the first at default settings."""
+HIGHEST_SHARE = 1.0 - 2.0**-53
+"""The largest number below 1."""
 LOWEST_TEMPERATURE = 1e-6
 """Below it float32 tells no more tokens apart."""
 
@@ -178,40 +184,28 @@ def draw_sorted(
 
 
 def draw(
-    scores: Tensor, temperatures: list[float], numbers: Tensor, top_p: list[float], min_p: list[float]
+    scores: Tensor,
+    temperatures: list[float],
+    numbers: Tensor,
+    top_p: list[float],
+    min_p: list[float],
+    attempts: int = ATTEMPTS,
 ) -> tuple[list[int], list[float], list[int]]:
     """Draws a token of each row `[B, V]` from all until top-p and min-p let it pass; changes `numbers [B, 1]`.
 
     Returns the tokens, for each row the number that comes next, and the rows whose last token did not pass. It is
     written for TorchScript, in as few passes over all probabilities as there can be.
     """
-    block, attempts = 64, 3  # probabilities added up at once; one row in twenty fails the first at default settings
-    probabilities = torch.softmax(scores / torch.tensor(temperatures).unsqueeze(1), dim=1)
-    padding = -probabilities.size(1) % block
-    padded = torch.nn.functional.pad(probabilities, [0, padding]) if padding > 0 else probabilities
-    # The sums of blocks lead to the block, sums within it to the token: running sums of a whole row are slow.
-    blocks = padded.view(probabilities.size(0), -1, block)
-    sums, largest = blocks.sum(dim=2), blocks.amax(dim=2)
-    limits = torch.stack([torch.tensor(top_p), torch.tensor(min_p) * largest.amax(dim=1)], dim=1)
+    probabilities, blocks, sums, largest = blocks_of(scores, temperatures)
+    limits = limits_of(largest, top_p, min_p)
     tokens = torch.zeros_like(numbers, dtype=torch.long)
     waiting = torch.arange(probabilities.size(0))
     for _ in range(attempts):
-        number, own_sums = numbers.index_select(0, waiting), sums.index_select(0, waiting)
-        place, rest = find(own_sums, number)
+        place, rest = find(sums.index_select(0, waiting), numbers.index_select(0, waiting))
         own_block = blocks[waiting, place.squeeze(1)]
         inside, _rest = find(own_block, rest)
-        tokens.index_copy_(0, waiting, place * block + inside)
-        value = own_block.gather(1, inside)
-        limit = limits.index_select(0, waiting)
-        # All that stands before the token is in blocks that hold something larger: mostly this bound is enough.
-        bound = (own_sums * (largest.index_select(0, waiting) > value).to(torch.float32)).sum(dim=1)
-        unsure = (bound >= limit[:, 0]).nonzero().squeeze(1)
-        if len(unsure) > 0:
-            own = probabilities.index_select(0, waiting.index_select(0, unsure))
-            # Comparing into floats and adding what they multiply, as booleans take torch ten times as long.
-            larger = torch.gt(own, value.index_select(0, unsure), out=torch.empty_like(own))
-            bound.index_copy_(0, unsure, larger.mul_(own).sum(dim=1))
-        passes = (bound < limit[:, 0]) & (value.squeeze(1) >= limit[:, 1])
+        tokens.index_copy_(0, waiting, place * blocks.size(2) + inside)
+        passes = passing(own_block.gather(1, inside), waiting, probabilities, sums, largest, limits)
         waiting = waiting[~passes]
         if len(waiting) == 0:
             break
@@ -221,6 +215,40 @@ def draw(
     following: list[float] = numbers.squeeze(1).tolist()
     left: list[int] = waiting.tolist()
     return drawn, following, left
+
+
+def blocks_of(scores: Tensor, temperatures: list[float], block: int = BLOCK) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The probabilities `[B, V]` at these temperatures, the same in blocks `[B, N, block]`, their sums and maxima.
+
+    The sums of blocks lead to the block, sums within it to the token: running sums of a whole row are slow.
+    """
+    probabilities = torch.softmax(scores / torch.tensor(temperatures).unsqueeze(1), dim=1)
+    padding = -probabilities.size(1) % block
+    padded = torch.nn.functional.pad(probabilities, [0, padding]) if padding > 0 else probabilities
+    blocks = padded.view(probabilities.size(0), -1, block)
+    return probabilities, blocks, blocks.sum(dim=2), blocks.amax(dim=2)
+
+
+def limits_of(largest: Tensor, top_p: list[float], min_p: list[float]) -> Tensor:
+    """`[B, 2]`: what more probable tokens may have together for a token to pass, and what it has to have itself."""
+    return torch.stack([torch.tensor(top_p), torch.tensor(min_p) * largest.amax(dim=1)], dim=1)
+
+
+def passing(
+    value: Tensor, rows: Tensor, probabilities: Tensor, sums: Tensor, largest: Tensor, limits: Tensor
+) -> Tensor:
+    """Whether tokens of probability `value [n, 1]` in these `rows [n]` pass top-p and min-p, `[n]`."""
+    limit = limits.index_select(0, rows)
+    # All that stands before the token is in blocks that hold something larger: mostly this bound is enough.
+    before = (largest.index_select(0, rows) > value).to(torch.float32)
+    bound = (sums.index_select(0, rows) * before).sum(dim=1)
+    unsure = (bound >= limit[:, 0]).nonzero().squeeze(1)
+    if len(unsure) > 0:
+        own = probabilities.index_select(0, rows.index_select(0, unsure))
+        # Comparing into floats and adding what they multiply, as booleans take torch ten times as long.
+        larger = torch.gt(own, value.index_select(0, unsure), out=torch.empty_like(own))
+        bound.index_copy_(0, unsure, larger.mul_(own).sum(dim=1))
+    return (bound < limit[:, 0]) & (value.squeeze(1) >= limit[:, 1])
 
 
 def scrambled(numbers: Tensor) -> Tensor:
@@ -235,7 +263,7 @@ def scrambled(numbers: Tensor) -> Tensor:
     return ((bits >> 11) & 0x1FFFFFFFFFFFFF).to(torch.double) / 9007199254740992.0
 
 
-def find(weights: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
+def find(weights: Tensor, numbers: Tensor, highest_share: float = HIGHEST_SHARE) -> tuple[Tensor, Tensor]:
     """Finds in each row of `weights [B, N]` where its share `numbers [B, 1]` in [0, 1) of their sum falls.
 
     Returns the places `[B, 1]` and how far into the weight there it falls, in [0, 1). Never finds a weight of 0.
@@ -245,7 +273,7 @@ def find(weights: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
     wanted = numbers * cumulative[:, -1:]
     places = torch.searchsorted(cumulative, wanted, right=True)
     weight = weights.gather(1, places)
-    return places, ((wanted - cumulative.gather(1, places) + weight) / weight).clamp_(0.0, 1.0 - 2.0**-53)
+    return places, ((wanted - cumulative.gather(1, places) + weight) / weight).clamp_(0.0, highest_share)
 
 
 # One call of torch, as each of those above would wait for the lock of a busy interpreter.

@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from app.known import Known
+
 STRIDE = 16
 """Besides the end of each text, the state at every so many seams is kept, so that going back finds one close by."""
 NEAREST = 8
@@ -24,14 +26,14 @@ NEAREST = 8
 class Kept(NamedTuple):
     """The first `characters` of a text, which hold `seams` seams and, the opening among them, `tokens` tokens.
 
-    `state [S]` is the one after them, and `log_probabilities [V]` those of what comes next, where they are kept, too.
+    `state [S]` is the one after them, and `known` what comes next, where that is kept, too.
     """
 
     characters: int
     seams: int
     tokens: int
     state: Tensor
-    log_probabilities: Tensor | None = None
+    known: Known | None = None
 
 
 class StateCache:
@@ -62,14 +64,14 @@ class StateCache:
         seams: int,
         tokens: int,
         state: Tensor,
-        log_probabilities: Tensor | None = None,
+        known: Known | None = None,
     ) -> None:
         """Keeps the state `[S]` after `text`, and what `Kept` says of the text; nobody may change the tensors.
 
         They have to have memory of their own: a row of a batch would hold the whole batch. The least recently used are
         forgotten where room is needed.
         """
-        key, kept = (opening, text), Kept(len(text), seams, tokens, state, log_probabilities)
+        key, kept = (opening, text), Kept(len(text), seams, tokens, state, known)
         size = _size(text, kept)
         if size > self._max_bytes:
             return
@@ -119,5 +121,5 @@ def _plain(character: str) -> bool:
 
 
 def _size(text: str, kept: Kept) -> int:
-    numbers = kept.state.numel() + (0 if kept.log_probabilities is None else kept.log_probabilities.numel())
+    numbers = kept.state.numel() + (kept.known.log_probabilities.numel() if kept.known else 0)
     return 4 * (len(text) + numbers)  # all of them float32

@@ -129,25 +129,32 @@ class Turns:
                 self.interrupt.ask()
             self._execute_calls[kind](self._model, calls)
         except Exception:
-            return self._failed(jobs, kind)
+            return self._without_the_failed(jobs, kind)
+        self._note_calls(jobs, calls, kind, started)
+        answered: list[Answered] = []
+        for job, call in zip(jobs, calls, strict=True):
+            if call.result is None:
+                self.line_up(job)
+            else:
+                answered.append((job, call.result))
+        return answered
+
+    def _note_calls(self, jobs: Sequence[Job[Any]], calls: Sequence[Progress], kind: Kind, started: float) -> None:
         now = time.monotonic()
         self._model_seconds[kind].observe(now - started)
         self._batch_rows[kind].observe(sum(len(call.left) for call in calls))
-        answered: list[Answered] = []
         for job, call in zip(jobs, calls, strict=True):
             job.timing.model += 1000 * (now - started)
-            if call.result is None:
-                self.line_up(job)
-                continue
-            if call.chooses:
+            if call.result is not None and call.chooses:
                 self._note_tokens(job, now, call.steps)
-            answered.append((job, call.result))
-        return answered
 
     def _start_running(self, job: Job[Any], now: float) -> None:
         if not job.running:
             job.running = True
             self.running_rows += job.work.rows
+        self._note_begun(job, now)
+
+    def _note_begun(self, job: Job[Any], now: float) -> None:
         if not job.begun:
             job.begun, job.timing.queue = True, 1000 * (now - job.arrived)
             self._telemetry.queue_seconds.observe(now - job.arrived)
@@ -165,14 +172,18 @@ class Turns:
             self._telemetry.first_token_seconds.observe(now - job.arrived)
         job.last_token = now
 
-    def _failed(self, jobs: list[Job[Any]], kind: Kind) -> list[Answered]:
+    def _without_the_failed(self, jobs: list[Job[Any]], kind: Kind) -> list[Answered]:
         """Runs a call that failed again for each of its jobs alone, so that only the one at fault fails."""
         if len(jobs) > 1:
             return [answered for job in jobs for answered in self._execute([job], kind)]
-        logger.exception("a model call failed")
-        failed = InternalError("The model failed on this request; the server's output tells more.")
-        self._ended.append(self.end(jobs[0], "failed", error=failed))
+        self._ended.append(self._failed(jobs[0]))
         return []
+
+    def _failed(self, job: Job[Any]) -> Ended:
+        logger.exception("a model call failed")
+        return self.end(
+            job, "failed", error=InternalError("The model failed on this request; the server's output tells more.")
+        )
 
     def _resume(self, job: Job[Any], result: Any) -> None:
         """Brings a job on in the engine's thread."""
@@ -180,6 +191,21 @@ class Turns:
             self._ended.append(ended)
         else:
             self.line_up(job)
+
+    def run_known(self, job: Job[Any]) -> Ended | None:
+        """Answers a call for which nothing has to be run, and brings the job on; for a job in no line from any thread.
+
+        Tells how the job ended if it did.
+        """
+        assert job.call is not None
+        started = time.monotonic()
+        self._note_begun(job, started)
+        try:
+            advance(self._model, [job.call])
+        except Exception:
+            return self._failed(job)
+        self._note_calls([job], [job.call], job.call.kind, started)
+        return self.bring_on(job, job.call.result)
 
     def bring_on(self, job: Job[Any], result: Any) -> Ended | None:
         """Sends a task the result of its call and takes its next one; tells how it ended if there is none.

@@ -43,7 +43,7 @@ async def write_reviews(request: GenerateRequest, client: Client) -> GenerateRes
         pieces = Pieces()
         task = generate(service.model, request.prompt, request.stars, settings, pieces.emit)
         # Admitted here, so that what would be an error is one before the first byte.
-        writing = service.engine.submit(task, work, exchange.arrived)
+        writing = service.engine.submit(task, work, exchange.arrived, begins_in_loop=not request.prompt)
         return event_stream(pieces, writing, exchange, _Wording(settings.seed, service.model.name, exchange))
     task = generate(service.model, request.prompt, request.stars, settings)
     written = await service.run(exchange, task, work, client)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
@@ -40,14 +41,14 @@ class Piece:
 
 
 class Pieces:
-    """What the engine's thread tells of reviews as they grow, for the event loop to read.
+    """What the engine tells of reviews as they grow, mostly from a thread of its own, for the event loop to read.
 
     The first piece and the last are told at once. What a slow reader has not fetched yet is joined, a piece for each
     review, so that its backlog is no more than text.
     """
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self._told: deque[tuple[int, str, FinishReason | None, Sequence[TokenLogprob]]] = deque()
         self._news = asyncio.Event()
         self._woken_in: float | None = None
@@ -59,7 +60,10 @@ class Pieces:
         number = time.monotonic() // TOGETHER_SECONDS
         if reason or number != self._woken_in:
             self._woken_in = number
-            self._loop.call_soon_threadsafe(self._news.set)
+            if threading.get_ident() == self._thread:
+                self._news.set()
+            else:
+                self._loop.call_soon_threadsafe(self._news.set)
 
     def end(self) -> None:
         self._ended = True

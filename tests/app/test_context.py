@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from app.generation import GenerationSettings, generate
+from app.known import Known
 from app.language_model import LanguageModel, load_language_model
 from app.next_word import NextWords, next_words
 from app.sampling import SamplingSettings
@@ -72,7 +73,7 @@ def test_what_follows_an_opening_alone_is_not_computed_again(caching: LanguageMo
     (token,) = caching.vocabulary.encode(" soup")
     certain = torch.full((caching.vocabulary.size,), -math.inf)
     certain[token] = 0.0
-    caching.states.keep(opening, "", 0, 1, state, certain)
+    caching.states.keep(opening, "", 0, 1, state, Known(certain))
     assert all(text.startswith(" soup") for text, _ in _written(caching))
 
 

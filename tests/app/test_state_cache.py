@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from app.known import Known
 from app.state_cache import NEAREST, STRIDE, StateCache, seams
 from tests.app.support import ARTIFACT
 
@@ -88,10 +89,10 @@ def test_the_least_recently_used_is_forgotten_first() -> None:
 
 def test_probabilities_count_as_states_do() -> None:
     cache = StateCache(100)
-    cache.keep(0, "", 0, 1, _state(1), torch.zeros(16))
+    cache.keep(0, "", 0, 1, _state(1), Known(torch.zeros(16)))
     assert cache.bytes == 4 * (8 + 16)
-    cache.keep(0, "", 0, 1, _state(1), torch.zeros(18))  # is there already
-    cache.keep(1, "", 0, 1, _state(1), torch.zeros(18))  # has no room
+    cache.keep(0, "", 0, 1, _state(1), Known(torch.zeros(18)))  # is there already
+    cache.keep(1, "", 0, 1, _state(1), Known(torch.zeros(18)))  # has no room
     assert (cache.bytes, _found(cache, "", 1)) == (96, None)
 
 
