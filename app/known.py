@@ -1,5 +1,6 @@
 """What follows an opening alone, with which many reviews begin: known once and for all, so that a draw is all to do."""
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache, partial
@@ -32,19 +33,26 @@ class Known:
     def __init__(self, log_probabilities: Tensor) -> None:
         self.log_probabilities = log_probabilities
         self._table = lru_cache(TABLES)(partial(_Table, log_probabilities[None]))
+        self._drawn: dict[int, float] = {}
 
     def choose(self, rows: Sequence[SamplingRow]) -> Chosen:
         """Chooses a token for each of `rows`, the same as `sampling.choose` does, to the bit."""
         if any(row.top or not row.settings.is_plain for row in rows):
             return choose(self.log_probabilities.expand(len(rows), -1), rows)
         tokens = [self._table(row.settings).draw(row.uniform) for row in rows]
-        return Chosen(tokens, [float(self.log_probabilities[token]) for token in tokens])
+        return Chosen(tokens, [self._log_probability(token) for token in tokens])
+
+    def _log_probability(self, token: int) -> float:
+        if token not in self._drawn:
+            self._drawn[token] = float(self.log_probabilities[token])
+        return self._drawn[token]
 
 
 class _Table:
-    """What `sampling.draw` makes of one row before it draws, and the same draws without a call of torch for each step.
+    """What `sampling.draw` makes of one row before it draws, and the same draws with hardly a call of torch.
 
-    Such calls take most of its time where there is one row.
+    Such calls take most of its time where there is one row. What they told is kept: a few blocks and tokens have most
+    of the probability.
     """
 
     def __init__(self, scores: Tensor, settings: SamplingSettings) -> None:
@@ -55,14 +63,16 @@ class _Table:
         self._limits = limits_of(self._largest, top_p, min_p)
         self._shares = _Shares(self._sums[0])
         self._size = self._blocks.size(2)
+        self._inside: dict[int, _Shares] = {}
         self._passing: dict[int, bool] = {}
 
     def draw(self, number: float) -> int:
         """The token of a number in [0, 1)."""
         for _ in range(ATTEMPTS):
             place, rest = self._shares.find(number)
-            inside, _ = _Shares(self._blocks[0, place]).find(rest)
-            token = place * self._size + inside
+            if place not in self._inside:
+                self._inside[place] = _Shares(self._blocks[0, place])
+            token = place * self._size + self._inside[place].find(rest)[0]
             if self._passes(token):
                 return token
             number = float(scrambled(torch.tensor(number, dtype=torch.double)))
@@ -82,8 +92,8 @@ class _Shares:
     """Weights `[N]`, in whose sum shares are found as `sampling.find` does it."""
 
     def __init__(self, weights: Tensor) -> None:
-        self._weights: list[float] = weights.tolist()
-        self._cumulative: list[float] = weights.double().cumsum(0).tolist()
+        self._weights = array("d", weights.tolist())
+        self._cumulative = array("d", weights.double().cumsum(0).tolist())
 
     def find(self, share: float) -> tuple[int, float]:
         wanted = share * self._cumulative[-1]

@@ -18,6 +18,7 @@ OF_THE_ENGINE = {
         "engine",
         "generation",
         "interrupt",
+        "known",
         "language_model",
         "logprobs",
         "next_word",

@@ -28,8 +28,8 @@ def chosen_at_once(scores: Tensor, rows: Sequence[SamplingRow]) -> tuple[list[in
     [
         SamplingSettings(),
         SamplingSettings(temperature=1.3, top_p=1.0),
-        SamplingSettings(temperature=0.3, top_p=0.5),
-        SamplingSettings(top_p=0.2),  # most fail, and are sorted
+        SamplingSettings(temperature=0.3, top_p=0.9),
+        SamplingSettings(top_p=0.5),  # many fail, and some are sorted in the end
         SamplingSettings(top_p=1.0, min_p=0.1),
         SamplingSettings(temperature=0.0),
         SamplingSettings(top_k=5),
