@@ -69,9 +69,10 @@ class Progress:
         return isinstance(self.call, Decode) or (isinstance(self.call, Advance) and bool(self.call.draws))
 
     @property
-    def first_tokens(self) -> int:
-        """How many tokens are drawn where nothing has to be run for them."""
-        return len(self.call.draws) if isinstance(self.call, Advance) and self.call.known is not None else 0
+    def is_quick(self) -> bool:
+        """Whether nothing has to be run for it, and what is to be drawn hardly takes any time."""
+        known, asked = self.known, self.call
+        return known is not None and isinstance(asked, Advance) and known.is_quick(asked.draws)
 
     @property
     def steps(self) -> int:

@@ -37,8 +37,6 @@ LONGER: tuple[Kind, ...] = ("decode", "text", "score")
 ONE_ROW = Work()
 CALLS_ALONE = 4
 """Calls of a keystroke that comes alone which the event loop waits for: with letters typed, a search may need some."""
-DRAWN_HERE = 8
-"""First tokens of a request that are drawn by the event loop; more would hold up what others ask."""
 STOPPING = "The service is stopping or its model has failed; send the request to another instance."
 
 
@@ -111,7 +109,7 @@ class Engine:
 
         With `in_loop` all of it but the calls of the model is run by the event loop: for tasks that have little to do
         there, and so leave the engine's own thread the less to do between two calls. With `begins_in_loop` so is what
-        comes before its first call, and that call, too, where nothing has to be run for it.
+        comes before its first call, and that call, too, where it is quick as nothing has to be run for it.
 
         Its future holds its result and where the time went. Raises Overloaded before any work if too much is waiting.
         Cancelling the future ends the task at the next turn; one that is not done in time, counted from when it
@@ -137,7 +135,7 @@ class Engine:
             return True
         if not self._goes_on(job, None):
             return False
-        if not in_loop or not job.call or not 0 < job.call.first_tokens <= DRAWN_HERE:
+        if not in_loop or not job.call or not job.call.is_quick:
             return True
         with torch.inference_mode():
             ended = self._turns.run_known(job)

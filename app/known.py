@@ -25,6 +25,8 @@ from app.sampling import (
 
 TABLES = 8
 """Settings whose tables are kept; nearly all reviews are written with the same."""
+FEW = 8
+"""Draws that an event loop has time for; more would hold up what others ask."""
 
 
 class Known:
@@ -37,15 +39,23 @@ class Known:
 
     def choose(self, rows: Sequence[SamplingRow]) -> Chosen:
         """Chooses a token for each of `rows`, the same as `sampling.choose` does, to the bit."""
-        if any(row.top or not row.settings.is_plain for row in rows):
+        if not _are_plain(rows):
             return choose(self.log_probabilities.expand(len(rows), -1), rows)
         tokens = [self._table(row.settings).draw(row.uniform) for row in rows]
         return Chosen(tokens, [self._log_probability(token) for token in tokens])
+
+    def is_quick(self, rows: Sequence[SamplingRow]) -> bool:
+        """Whether `choose` hardly takes any time of these rows."""
+        return len(rows) <= FEW and _are_plain(rows)
 
     def _log_probability(self, token: int) -> float:
         if token not in self._drawn:
             self._drawn[token] = float(self.log_probabilities[token])
         return self._drawn[token]
+
+
+def _are_plain(rows: Sequence[SamplingRow]) -> bool:
+    return all(row.settings.is_plain and not row.top for row in rows)
 
 
 class _Table:

@@ -8,10 +8,10 @@ import torch
 
 from app.admission import Work
 from app.calls import Advance, Advanced, Task
-from app.engine import DRAWN_HERE, Engine
+from app.engine import Engine
 from app.errors import InternalError
 from app.generation import Generation, GenerationSettings, generate
-from app.known import Known
+from app.known import FEW, Known
 from app.language_model import LanguageModel, load_language_model
 from app.sampling import SamplingRow, SamplingSettings
 from app.telemetry import Telemetry
@@ -62,9 +62,18 @@ def test_what_is_not_known_is_left_to_the_engine(keeping: LanguageModel, tiny: L
     assert begun(keeping, asking_for(2)) == ([0, 1], expected)
 
 
-def test_many_first_tokens_are_left_to_the_engine(keeping: LanguageModel) -> None:
-    expected = run_alone(keeping, generate(keeping, "", None, asking_for(DRAWN_HERE + 1)))
-    assert begun(keeping, asking_for(DRAWN_HERE + 1)) == ([], expected)
+@pytest.mark.parametrize(
+    "asked",
+    [
+        asking_for(FEW + 1),
+        GenerationSettings(2, 5, SamplingSettings(top_k=5), stop=(), seed=3),
+        GenerationSettings(2, 5, SamplingSettings(), stop=(), seed=3, logprobs=2),
+    ],
+    ids=["many", "sorted", "with others told"],
+)
+def test_what_takes_its_time_is_left_to_the_engine(keeping: LanguageModel, asked: GenerationSettings) -> None:
+    expected = run_alone(keeping, generate(keeping, "", None, asked))
+    assert begun(keeping, asked) == ([], expected)
 
 
 def test_a_review_of_one_token_ends_at_once(keeping: LanguageModel) -> None:
