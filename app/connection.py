@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.errors import BadRequest, HeadTooLarge, Problem, RequestTimeout, TooManyConnections
-from app.joined_writes import JoinedWrites
+from app.joined_writes import JoinedWrites, Turn
 
 LINGER_SECONDS = 2.0
 """How long what a refused client still sends is thrown away, so that it can read why it was refused."""
@@ -42,16 +42,16 @@ def put_headers_behind_status_lines() -> None:
 
 
 class BoundedConnection(HttpToolsProtocol):
-    def __init__(self, limits: ConnectionLimits, **arguments: Any) -> None:
+    def __init__(self, limits: ConnectionLimits, turn: Turn, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._limits = limits
+        self._limits, self._turn = limits, turn
         self._room = limits.max_head_bytes
         """Bytes that the head under way, or the next one, may still have; negative once it was refused."""
         self._clock: TimerHandle | None = None
         self._write_clock: TimerHandle | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
-        super().connection_made(cast(Transport, JoinedWrites(transport, self.loop)))
+        super().connection_made(cast(Transport, JoinedWrites(transport, self._turn)))
         if len(self.connections) > self._limits.max_connections:
             self.app = _probes_alone(self.app)
         self._start_clock()

@@ -14,6 +14,7 @@ from app.artifact import Artifact, load_artifact
 from app.connection import BoundedConnection, ConnectionLimits, put_headers_behind_status_lines
 from app.console import fail
 from app.errors import StartupError
+from app.joined_writes import Turn
 from app.log.request_log import RequestLog
 from app.main import create_app
 from app.peers import Peers
@@ -85,7 +86,7 @@ def _bounded(settings: Settings) -> Any:
     limits = ConnectionLimits(
         settings.max_head_bytes, settings.max_connections, settings.read_seconds, settings.write_seconds
     )
-    return functools.partial(BoundedConnection, limits)
+    return functools.partial(BoundedConnection, limits, Turn())
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -2,24 +2,25 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from app.joined_writes import MOST_BYTES, JoinedWrites
+from app.joined_writes import MOST_BYTES, MOST_SECONDS, JoinedWrites, Turn
 
 HEAD, BODY = b"HTTP/1.1 200 OK\r\n\r\n", b"body"
 LARGE = MOST_BYTES * b"."
 
 
 @asynccontextmanager
-async def joined() -> AsyncIterator[tuple[JoinedWrites, socket.socket]]:
+async def joined(turn: Turn | None = None) -> AsyncIterator[tuple[JoinedWrites, socket.socket]]:
     """A transport, and the other end of its connection, which never waits."""
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_connection(asyncio.Protocol, sock=ours)
     with theirs:
-        yield JoinedWrites(transport, loop), theirs
+        yield JoinedWrites(transport, turn or Turn()), theirs
         transport.abort()
 
 
@@ -58,7 +59,8 @@ def test_a_head_that_no_body_follows_leaves_by_itself() -> None:
 
 def test_answers_of_one_turn_leave_when_the_last_of_them_is_written() -> None:
     async def scenario() -> None:
-        async with joined() as (first, end), joined() as (second, other_end):
+        turn = Turn()
+        async with joined(turn) as (first, end), joined(turn) as (second, other_end):
 
             async def answer(transport: JoinedWrites) -> None:
                 transport.write(BODY)
@@ -67,6 +69,39 @@ def test_answers_of_one_turn_leave_when_the_last_of_them_is_written() -> None:
             await asyncio.gather(answer(first), answer(second))
             await asyncio.sleep(0)
             assert there(end) == there(other_end) == BODY
+
+    asyncio.run(scenario())
+
+
+def test_the_first_answers_of_a_long_turn_do_not_wait_for_the_last() -> None:
+    async def scenario() -> None:
+        turn = Turn()
+        async with joined(turn) as (first, end), joined(turn) as (second, other_end):
+            for _ in range(2):
+                first.write(HEAD)
+                first.write(BODY)
+                late = time.monotonic() + 2 * MOST_SECONDS
+                while time.monotonic() < late:
+                    assert there(end) == b""
+                second.write(HEAD)
+                assert there(end) == HEAD + BODY
+                assert there(other_end) == b""
+                second.write(BODY)
+                await asyncio.sleep(0)
+                assert there(other_end) == HEAD + BODY
+
+    asyncio.run(scenario())
+
+
+def test_one_that_is_cut_takes_no_others_answer_along() -> None:
+    async def scenario() -> None:
+        turn = Turn()
+        async with joined(turn) as (cut, end), joined(turn) as (other, other_end):
+            cut.write(BODY)
+            other.write(BODY)
+            cut.abort()
+            await asyncio.sleep(0)
+            assert (there(end), there(other_end)) == (b"", BODY)
 
     asyncio.run(scenario())
 
@@ -96,7 +131,7 @@ def test_whoever_writes_without_end_is_asked_to_pause() -> None:
         loop = asyncio.get_running_loop()
         transport, writer = await loop.create_connection(Writer, sock=ours)
         with theirs:
-            kept = JoinedWrites(transport, loop)
+            kept = JoinedWrites(transport, Turn())
             for _ in range(10_000):
                 kept.write(1000 * b".")  # in a single turn
                 if writer.paused:
