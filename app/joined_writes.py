@@ -41,7 +41,10 @@ class Turn:
     def _send(self) -> None:
         told, self._told = self._told, []
         for transport in told:
-            transport.send()
+            try:
+                transport.send()
+            except Exception as error:  # one must not take the others' answers along
+                get_running_loop().call_exception_handler({"message": "an answer was not sent", "exception": error})
 
 
 class JoinedWrites:

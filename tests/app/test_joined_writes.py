@@ -106,6 +106,23 @@ def test_one_that_is_cut_takes_no_others_answer_along() -> None:
     asyncio.run(scenario())
 
 
+def test_one_that_cannot_be_written_to_takes_no_others_answer_along() -> None:
+    async def scenario() -> None:
+        told: list[str] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(str(context["exception"])))
+        turn = Turn()
+        async with joined(turn) as (ended, end), joined(turn) as (other, other_end):
+            ended.write_eof()
+            ended.write(BODY)
+            other.write(BODY)
+            await asyncio.sleep(0)
+            assert (there(end), there(other_end)) == (b"", BODY)
+        assert len(told) == 1
+        assert "write_eof" in told[0]
+
+    asyncio.run(scenario())
+
+
 def test_what_is_large_leaves_at_once_behind_what_was_kept() -> None:
     async def scenario() -> None:
         async with joined() as (transport, end):
