@@ -16,6 +16,8 @@ from app.errors import Overloaded
 
 MEMORY_SECONDS = 5.0
 """How far back the current rate of work looks."""
+FADING_SECONDS = 0.05
+"""Work that ends within so much of each other counts as ending at once, as reckoning how it fades takes its time."""
 LASTING = 3 / 8
 """Share of the limit of reviews that is let in under a lasting overload."""
 CALM_SECONDS = 1.0
@@ -65,7 +67,8 @@ class Admission:
 
     def leave(self, work: Work) -> None:
         with self._lock:
-            self._fade()
+            if self._clock() > self._faded + FADING_SECONDS:
+                self._fade()
             rows, tokens, reviews = self.admitted
             self.admitted = Work(rows - work.rows, tokens - work.tokens, reviews - work.reviews)
             rows_done, tokens_done, reviews_done = self._finished

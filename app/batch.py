@@ -97,7 +97,8 @@ def _run(model: LanguageModel, calls: Sequence[Progress]) -> None:
     wanted = Wanted()
     told: list[int] = []
     ending: list[tuple[Progress, Advance, slice]] = []
-    for call, own in _slices(calls):
+    slices = _slices(calls)
+    for call, own in slices:
         asked = call.call
         if isinstance(asked, Advance) and asked.probabilities and max(map(len, call.left)) <= width:
             place = slice(len(told), len(told) + len(call.left))
@@ -106,7 +107,7 @@ def _run(model: LanguageModel, calls: Sequence[Progress]) -> None:
             ending.append((call, asked, place))
     log_probabilities, states, *best = model.calls.advance(tokens, lengths, states, told, *wanted.arguments())
     ranked = wanted.ranked(*best)
-    for call, own in _slices(calls):
+    for call, own in slices:
         # A row that was done before this chunk kept its state, from which the same probabilities follow again.
         call.states, call.left = states[own], [left[width:] for left in call.left]
         if not any(call.left):

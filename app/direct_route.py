@@ -21,7 +21,8 @@ from app.errors import Problem
 from app.service import Client
 
 Endpoint = Callable[[Any, Client], Coroutine[Any, Any, BaseModel | Response]]
-JSON = (b"content-type", b"application/json")
+JSON_TYPE = b"application/json"
+JSON = (b"content-type", JSON_TYPE)
 
 
 class DirectRoute(APIRoute):
@@ -70,7 +71,7 @@ class DirectRoutes:
 
 def _parsed(body: type[BaseModel], scope: Scope, content: bytes) -> BaseModel:
     content_type = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
-    if content_type.partition(b";")[0].strip().lower() != b"application/json":
+    if content_type != JSON_TYPE and content_type.partition(b";")[0].strip().lower() != JSON_TYPE:
         message = "Send JSON, and say so with `Content-Type: application/json`"
         raise RequestValidationError([{"type": "media_type", "loc": ("body",), "msg": message}])
     try:

@@ -60,11 +60,9 @@ class Engine:
         self._running = threading.Lock()
         """Held by whoever runs the model: the engine's thread while it is awake, or an event loop."""
         self._closing = self._closed = False
+        self.alive = False
+        """Whether there is a thread that runs the model; asking the thread itself takes longer."""
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
-
-    @property
-    def alive(self) -> bool:
-        return self._thread.is_alive()
 
     @property
     def admitted_rows(self) -> int:
@@ -82,6 +80,7 @@ class Engine:
         return self._admission.admitted.tokens
 
     def start(self) -> None:
+        self.alive = True
         self._thread.start()
 
     def close(self) -> None:
@@ -227,10 +226,13 @@ class Engine:
     # ---- the engine's thread ----
 
     def _work(self) -> None:
-        with torch.inference_mode(), self._running:
-            while self._take_waiting():
-                self._turn()
-                self._deliver()
+        try:
+            with torch.inference_mode(), self._running:
+                while self._take_waiting():
+                    self._turn()
+                    self._deliver()
+        finally:
+            self.alive = False
 
     def _take_waiting(self) -> bool:
         """Takes all jobs that wait, sleeping only where there is nothing to do; False when the engine is closed."""

@@ -39,16 +39,17 @@ class NextWordRequest(Request):
     punctuation: bool = Field(False, description="suggest punctuation marks, too")
 
 
-# No model of pydantic's, as pydantic takes a dataclass as it is: suggestions are most of what an answer has to check.
+# No models of pydantic's, as pydantic takes a dataclass as it is: these are most of what an answer has to check.
 @dataclass(slots=True)
 class Suggestion:
     word: Annotated[str, Field(description="a whole word, as a person would write it there")]
     probability: Annotated[float, Field(description="of this word coming next; given the prefix if there is one")]
 
 
-class NextWordUsage(BaseModel):
-    context_tokens: int = Field(description="tokens of the text, its opening mark counted")
-    cached_tokens: int = Field(description="of these, tokens that cost nothing as their state was kept")
+@dataclass(slots=True)
+class NextWordUsage:
+    context_tokens: Annotated[int, Field(description="tokens of the text, its opening mark counted")]
+    cached_tokens: Annotated[int, Field(description="of these, tokens that cost nothing as their state was kept")]
 
 
 class NextWordResponse(BaseModel):

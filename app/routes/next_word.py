@@ -32,6 +32,6 @@ async def next_word(request: NextWordRequest, client: Client) -> NextWordRespons
     tokens, in_loop = tokens_of(len(request.text)), len(request.text) < LONG
     found = await service.run(exchange, task, Work(tokens=tokens), in_loop=in_loop)
     exchange.tokens_in, exchange.tokens_out = found.context_tokens, 0
-    usage = NextWordUsage(context_tokens=found.context_tokens, cached_tokens=found.cached_tokens)
+    usage = NextWordUsage(found.context_tokens, found.cached_tokens)
     suggestions = list(itertools.starmap(Suggestion, found.words))
     return NextWordResponse(suggestions=suggestions, usage=usage, model=service.model.name)
