@@ -14,7 +14,7 @@ from benchmarks.peers.traffic import Traffic, check
 from benchmarks.serve.client import Answer, post
 from benchmarks.serve.fairness import percentiles
 from benchmarks.serve.load import paced, saturating
-from benchmarks.serve.next_words import TYPISTS, WORDS
+from benchmarks.serve.next_words import TYPISTS
 from benchmarks.wrk import run_wrk
 
 CLIENTS = (1, 8, 32)
@@ -24,8 +24,8 @@ SECONDS = {"warm-up": 1.5, "typing": 8.0, "unrelated": 6.0, "write": 4.5, "score
 `write` is done for each of CLIENTS, twice, and the warm-up for each of four endpoints.
 """
 ALL_SECONDS = sum(SECONDS.values()) + 3 * SECONDS["warm-up"] + (2 * len(CLIENTS) - 1) * SECONDS["write"]
-LAST = -TYPISTS * WORDS
-"""Where the requests of the last typists begin, who are those beside all other traffic."""
+LEAST_SECONDS = {"typing": 4.0}
+"""Of what the README tells, however few minutes there are."""
 SCORING_CLIENTS = 4
 VICTIMS = 4
 MIXED_WRITERS, MIXED_SCORERS = 8, 2
@@ -57,7 +57,7 @@ class Measuring:
     idle: float = 0.0
 
     def seconds(self, name: str) -> float:
-        return self.scale * SECONDS[name]
+        return max(self.scale * SECONDS[name], LEAST_SECONDS.get(name, 0.0))
 
     async def all(self) -> dict[str, Any]:
         result: dict[str, Any] = {"cold start, s": self.running.cold_start}
@@ -78,20 +78,23 @@ class Measuring:
         return result
 
     async def warm_up(self) -> None:
-        """Has every worker of every endpoint work for a while: all begin slowly. Nothing of it is typed again."""
+        """Has every worker of every endpoint work for a while, as all begin slowly.
+
+        Those who type have then typed what stands before the words that are measured, as people have.
+        """
         self.idle = await self.share()
         for stream in (False, True):
             await self.writing(max(CLIENTS), stream, "warm-up")
         if not self.running.peer.writes:
             await self.scoring("warm-up")
-            self.typed(self.running.peer.typing(self.traffic.typing[LAST - 2000 : LAST]), TYPISTS, "warm-up")
+            self.typed(self.running.peer.typing(self.traffic.typing[:TYPISTS]), TYPISTS, "warm-up")
         self.texts.clear()
         self.seeds.clear()
 
     async def typing(self) -> dict[str, Any]:
         peer = self.running.peer
         asked = {
-            "typing": peer.typing(self.traffic.typing[: LAST - 2000]),
+            "typing": peer.typing(self.traffic.typing[TYPISTS:]),
             "unrelated": [peer.body(each) for each in self.traffic.unrelated],
         }
         result = {}
@@ -176,7 +179,7 @@ class Measuring:
             *(asyncio.create_task(again_and_again("/score", scored, False)) for _ in range(MIXED_SCORERS)),
         ]
         await asyncio.sleep(1)  # until all of them run
-        typing = self.running.peer.typing(self.traffic.typing[LAST:])
+        typing = self.running.peer.typing(self.traffic.typing_beside)
         victims = await asyncio.to_thread(self.typed, typing, VICTIMS, "mixed")
         await asyncio.gather(*heavy)
         return victims

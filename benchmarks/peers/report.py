@@ -4,7 +4,7 @@ from pathlib import Path
 
 from app.settings import variable
 from benchmarks.peers.installed import documentation, installed_bytes, lines
-from benchmarks.peers.measure import PATIENCE, SECONDS, TIMES
+from benchmarks.peers.measure import LEAST_SECONDS, PATIENCE, SECONDS, TIMES
 from benchmarks.peers.peers import OURS, PEERS
 from benchmarks.peers.pictures import draw
 from benchmarks.peers.quality import quality_table
@@ -74,7 +74,8 @@ def _head(results: Results) -> str:
 
 Medians of {"–".join(map(str, counts))} rounds, with the smallest and the largest in brackets. In each round every
 server is started, measured and stopped in its turn, each round beginning with another. Typing is measured for
-{SECONDS["typing"]:.0f} s, other traffic for about {SECONDS["score"]:.0f}, times {spread(scales)}.
+{SECONDS["typing"]:.0f} s, other traffic for about {SECONDS["score"]:.0f}, times {spread(scales)};
+typing for {LEAST_SECONDS["typing"]:.0f} s at least, by people who are at all places of their texts.
 
 Measured on {machines}, Python {pythons}, {" to ".join(dict.fromkeys([days[0], days[-1]]))}.
 The load comes from the same machine."""

@@ -1,5 +1,6 @@
 """What every server is asked, made up once by the service, and what the service answers to some of it."""
 
+import itertools
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 from benchmarks.peers.peers import Peer
 from benchmarks.serve.next_words import TYPISTS, WORDS, unrelated
-from benchmarks.serve.traffic import made_up_texts, typed_together
+from benchmarks.serve.traffic import made_up_texts, typed, typed_together
 from benchmarks.servers import Server
 from training.errors import TrainingError
 
@@ -30,8 +31,18 @@ class Traffic:
 
     @property
     def typing(self) -> list[dict[str, Any]]:
-        """Keyboard sessions: TYPISTS at a time, a request after every word."""
-        return typed_together(self.texts, TYPISTS)
+        """Keyboard sessions: TYPISTS at a time, a request after every word.
+
+        At any moment they are at all places of their texts. If all began with a first word, a slow server, which comes
+        to few words in its time, would be asked for short contexts alone.
+        """
+        sessions = [_typed_from(place, self.texts[place:-TYPISTS:TYPISTS]) for place in range(TYPISTS)]
+        return list(itertools.chain.from_iterable(zip(*sessions, strict=False)))
+
+    @property
+    def typing_beside(self) -> list[dict[str, Any]]:
+        """What those type who are there beside all other traffic, other texts from their beginnings on."""
+        return typed_together(self.texts[-TYPISTS:], TYPISTS)
 
     @property
     def unrelated(self) -> list[dict[str, Any]]:
@@ -44,6 +55,13 @@ class Traffic:
     @property
     def scoring(self) -> list[dict[str, Any]]:
         return scoring(self.texts)
+
+
+def _typed_from(place: int, texts: list[str]) -> list[dict[str, Any]]:
+    """One text typed after the other, from as far into the first as `place` is among TYPISTS; its beginning is last."""
+    requests = list(itertools.chain.from_iterable(map(typed, texts)))
+    begun = place * len(texts[0].split(" ")) // TYPISTS
+    return [*requests[begun:], *requests[:begun]]
 
 
 def writing(texts: list[str]) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import importlib.util
+import itertools
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,7 @@ from benchmarks.peers.measure import Measuring
 from benchmarks.peers.peers import OURS, PEERS, TRANSFORMER
 from benchmarks.peers.processes import Running, running
 from benchmarks.peers.traffic import Traffic, check, checks
+from benchmarks.serve.traffic import typed
 from tests.app.random_artifact import SENTENCES, write_random_artifact
 from training.errors import TrainingError
 
@@ -37,6 +39,23 @@ def traffic(artifact: str) -> Traffic:
 def plain(artifact: str) -> Iterator[Running]:
     with running(PEERS["fastapi"], model_directory=artifact) as found:
         yield found
+
+
+def test_those_who_type_are_at_all_places_of_their_texts() -> None:
+    texts = [" ".join(f"{text}w{word}" for word in range(150)) for text in range(5 * 64)]
+    requests = [each["text"] for each in Traffic(texts, []).typing]
+    assert sorted(requests) == sorted(each["text"] for text in texts[:-64] for each in typed(text))
+    for moment in (0, 64 * 77, len(requests) - 64):
+        words = sorted(text.count(" ") for text in requests[moment : moment + 64])
+        assert all(0 <= later - before <= 3 for before, later in itertools.pairwise(words))
+        assert words[0] <= 3
+        assert words[-1] >= 147
+    for number in range(64, len(requests), 64):  # each goes on with a text, or begins another
+        before, now = requests[number - 64], requests[number]
+        assert now.startswith(before) or now.count(" ") == 1
+    beside = [each["text"] for each in Traffic(texts, []).typing_beside]
+    assert beside[0] == "256w0 "
+    assert not set(beside) & set(requests)
 
 
 def test_plain_fastapi_answers_as_the_service_does(plain: Running, traffic: Traffic) -> None:
