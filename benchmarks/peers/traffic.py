@@ -37,7 +37,7 @@ class Traffic:
         to few words in its time, would be asked for short contexts alone.
         """
         sessions = [_typed_from(place, self.texts[place:-TYPISTS:TYPISTS]) for place in range(TYPISTS)]
-        return list(itertools.chain.from_iterable(zip(*sessions, strict=False)))
+        return list(itertools.chain.from_iterable(zip(*sessions, strict=True)))
 
     @property
     def typing_beside(self) -> list[dict[str, Any]]:
