@@ -63,7 +63,14 @@ def export(
         "network": network.options.model_dump(),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "vocabulary_size": network.vocabulary_size,
-        "training": {**saved["options"], **saved["progress"], "data": about_data, "torch": str(torch.__version__)},
+        "training": {
+            **saved["options"],
+            **saved["progress"],
+            "teachers": saved.get("taught_by", []),  # not where their checkpoints were
+            "device": saved.get("device", "cpu"),
+            "data": about_data,
+            "torch": str(torch.__version__),
+        },
         "calibration": {"reviews": calibration_reviews, **asdict(calibration)} if calibration else None,
         "corpus": json.loads((corpus / SUMMARY_FILE).read_text())["splits"],
         "curve": _curve(checkpoint.parent / LOG_FILE),
@@ -123,7 +130,7 @@ def write_sums(directory: Path) -> None:
 def script(network: Network) -> torch.jit.ScriptModule:
     """Turns a trained network into the module that is served."""
     with _torchscript_unwarned():
-        module: torch.jit.ScriptModule = torch.jit.script(ServedNetwork(network.cpu()).eval())
+        module: torch.jit.ScriptModule = torch.jit.script(ServedNetwork(network.cpu().eval()).eval())
     return module
 
 

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from torch import Tensor, nn
 from training.average import WeightAverage
 from training.checkpoint import CHECKPOINT_FILE, read_checkpoint, take_weights, write_checkpoint
 from training.corpus import Batch, ReviewStreams, Split, corpus_vocabulary
+from training.distillation import Teachers, distilled_loss
 from training.embeddings import fill_embedding
 from training.errors import TrainingError
 from training.evaluate import Evaluation, evaluate, measurable_split, network_scorer
+from training.graphs import replay_recurrence
 from training.metadata import write_metadata
 from training.network import Network
 from training.ngrams import frequent_ngrams
@@ -72,13 +75,20 @@ class Fit:
         self.streams = ReviewStreams(
             self.train_split, options.lanes, options.steps, options.hidden_ratings, options.seed
         )
+        lanes = self.lanes.stop - self.lanes.start
+        self.teachers = None
+        if options.teachers:
+            self.teachers = Teachers(options.teachers, self.vocabulary_size, lanes, self.device)
         self.sampled_softmax = None
-        if options.negatives:
+        if options.negatives and not self.teachers:
             counts = self.train_split.target_counts(self.vocabulary_size)
             self.sampled_softmax = SampledSoftmax(counts.to(self.device), options.negatives, options.seed)
         self.average = WeightAverage(self.dense, options.average) if options.average else None
         self.updates, self.tokens, self.seconds, self._clock = 0, 0, 0.0, clock
-        self.state = self.network.initial_state(self.lanes.stop - self.lanes.start)
+        self.state = self.network.initial_state(lanes)
+        if self.device.type == "cuda":
+            for network in [self.network, *(self.teachers.networks if self.teachers else [])]:
+                replay_recurrence(network, options.steps, lanes, options.precision)
         if ranks.rank:  # other units dropped than on rank 0
             torch.manual_seed(options.seed + (ranks.rank << 32))
 
@@ -121,11 +131,12 @@ class Fit:
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group.setdefault("initial_lr", group["lr"]) * self._schedule()
-        inputs, targets = (part[:, self.lanes].to(self.device) for part in (batch.inputs, batch.targets))
+        inputs, targets = (part[:, self.lanes] for part in (batch.inputs, batch.targets))
+        (counted,) = torch.where(targets.flatten() >= 0)  # before a GPU has them, which would have to be waited for
+        inputs, targets, counted = (part.to(self.device) for part in (inputs, targets, counted))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
             projected, state = self.network(inputs, self.state)
-            (counted,) = torch.where(targets.flatten() >= 0)
-            loss: Tensor = self._loss()(
+            loss: Tensor = self._loss(inputs, counted)(
                 projected.flatten(0, 1).index_select(0, counted),
                 targets.flatten()[counted],
                 self.network.embedding,
@@ -149,7 +160,10 @@ class Fit:
         self.state = state.detach()
         return value
 
-    def _loss(self) -> Loss:
+    def _loss(self, inputs: Tensor, counted: Tensor) -> Loss:
+        if self.teachers:
+            taught = self.teachers.probabilities(inputs, counted)
+            return partial(distilled_loss, taught=taught, share=self.options.teachers_share)
         ends_full = self.options.full_softmax_share and self.progress >= 1 - self.options.full_softmax_share
         return full_softmax if self.sampled_softmax is None or ends_full else self.sampled_softmax
 
@@ -187,6 +201,9 @@ class Fit:
             "negatives": self.sampled_softmax.state_dict() if self.sampled_softmax else {},
             "random": self.ranks.gather(torch.get_rng_state()),
             "state": self.ranks.gather(self.state),
+            "teachers": [self.ranks.gather(state) for state in self.teachers.states] if self.teachers else [],
+            "taught_by": self.teachers.about if self.teachers else [],
+            "device": torch.cuda.get_device_name() if self.device.type == "cuda" else "cpu",
             "progress": {"updates": self.updates, "tokens": self.tokens, "seconds": self.seconds},
         }
         if self.ranks.rank == 0:
@@ -211,6 +228,8 @@ class Fit:
         if ranks.rank < len(random):
             torch.set_rng_state(random[ranks.rank].clone())  # torch does not bear a view
         fit.state = saved["state"][fit.lanes].to(fit.device)
+        if fit.teachers:
+            fit.teachers.states = [state[fit.lanes].to(fit.device) for state in saved["teachers"]]
         fit.updates, fit.tokens, fit.seconds = (saved["progress"][key] for key in ("updates", "tokens", "seconds"))
         return fit
 

@@ -8,6 +8,7 @@ from typing import Any
 from training.evaluation_tables import evaluation_tables
 from training.optimizers import METHODS
 
+CELLS = {"lstm": "LSTM", "gru": "GRU", "elman": "Elman"}
 CARD = """\
 # {model}
 
@@ -21,8 +22,8 @@ A recurrent language model of reviews: {layers} {cell} layer{plural} of {hidden}
 
 {train_reviews:,} reviews ({train_words:,} words) for training, {valid_reviews:,} for validation, {test_reviews:,} for
 the final figures. A rating from 1 to 5 stars opens each review where the source has one; {hidden_percent:.0f} % of the
-training reviews hid theirs, so that the model writes with and without. Training took {minutes:.0f} minutes over
-{tokens:,} tokens, {options}.{calibration}
+training reviews hid theirs, so that the model writes with and without. Training took {minutes:.0f} minutes of
+{device} over {tokens:,} tokens, {options}.{teachers}{calibration}
 
 Yelp offers its reviews for academic and personal research; they must not be shown to third parties or published, and
 this repository holds none. A model trained on them falls under the same purpose: research and teaching.
@@ -61,7 +62,7 @@ def model_card(metrics: dict[str, Any]) -> str:
         vocabulary_size=metrics["vocabulary_size"],
         layers=network["layers"],
         plural="" if network["layers"] == 1 else "s",
-        cell={"lstm": "LSTM", "gru": "GRU", "elman": "Elman"}[network["cell"]],
+        cell=CELLS[network["cell"]],
         hidden=network["hidden"],
         embedding=network["embedding"],
         data=training["data"],
@@ -71,13 +72,29 @@ def model_card(metrics: dict[str, Any]) -> str:
         test_reviews=corpus["test"]["reviews"],
         hidden_percent=100 * training["hidden_ratings"],
         minutes=training["seconds"] / 60,
+        device=device_of(training),
         tokens=training["tokens"],
         options=f"{METHODS[training['optimizer']].title} at {training['learning_rate']:g} falling to zero, "
         f"{training['lanes']} × {training['steps']} tokens an update",
+        teachers="".join(_teacher(teacher, training["teachers_share"]) for teacher in training.get("teachers", [])),
         calibration=_calibration(metrics.get("calibration")),
         rows="\n".join(_row(split, quality) for split, quality in metrics["quality"].items()),
         more=_more(metrics["evaluation"]) if "evaluation" in metrics else ".",
     )
+
+
+def device_of(training: dict[str, Any]) -> str:
+    """What it was trained on, in words."""
+    device = training.get("device", "cpu")
+    return "a processor" if device == "cpu" else f"one {device}"
+
+
+def _teacher(teacher: dict[str, Any], share: float) -> str:
+    size = f"{teacher['layers']} layers of {teacher['hidden']:,} {CELLS[teacher['cell']]} units"
+    minutes = teacher["seconds"] / 60
+    return f""" With a share of
+{share:g} of the loss it learned the probabilities of a larger network (`training/distillation.py`): {size},
+{teacher["parameters"]:,} parameters, itself trained for {minutes:.0f} minutes over {teacher["tokens"]:,} tokens."""
 
 
 def _calibration(fitted: dict[str, Any] | None) -> str:

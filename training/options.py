@@ -61,6 +61,14 @@ class FitOptions(NetworkOptions):
     full_softmax_share: float = Field(
         0.0, ge=0, le=1, description="share of the run, at its end, that takes the full softmax in spite of negatives"
     )
+    teachers: list[Path] = Field(
+        [],
+        description="checkpoints of larger networks over the same vocabulary, whose probabilities are learned, too "
+        "(distillation); takes the full softmax",
+    )
+    teachers_share: float = Field(
+        0.9, ge=0, le=1, description="share of the loss that is by the teachers' probabilities, if there are any"
+    )
     average: float = Field(
         0.0,
         ge=0,

@@ -16,9 +16,9 @@ from training.variants import BASE, VARIANTS, Variant
 DOCUMENT = Path(__file__).parents[2] / "training" / "OPTIONS.md"
 NOT_TRIED = {
     *("epochs", "minutes", "start", "seed", "warmup", "learning_rate", "table_rate"),
-    *("embedding", "hidden", "ngram_size", "hidden_ratings"),
+    *("embedding", "hidden", "ngram_size", "hidden_ratings", "teachers", "teachers_share"),
 }
-"""Sizes, budgets and rates: options that every row has, with a value that suits it."""
+"""Sizes, budgets and rates: options that every row has, with a value that suits it; and what asks for another run."""
 
 
 def parsed(arguments: str) -> FitOptions:
