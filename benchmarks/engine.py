@@ -45,7 +45,7 @@ def bytes_per_second(size: int) -> float:
 
 def weight_bytes(model: LanguageModel) -> int:
     """Of what every step reads: all but tables that are looked up."""
-    looked_up = ("ngrams.keys", "ngrams.table", "ngrams.scale")
+    looked_up = ("inputs", "ngrams.keys", "ngrams.table", "ngrams.words")
     weights = model.module.state_dict().items()
     return sum(weight.numel() * weight.element_size() for name, weight in weights if name not in looked_up)
 

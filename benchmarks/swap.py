@@ -67,7 +67,8 @@ def other_artifact(of: Path, folder: Path) -> Path:
         warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
         module = torch.jit.load(str(of / "language_model.pt"), _extra_files=extra)
         with torch.no_grad():
-            module.bias.copy_(module.bias.flip(0) * 0.1 + module.bias)
+            bias = module.output.bias
+            bias.copy_(bias.flip(0) * 0.1 + bias)
         description = json.loads(extra["description.json"])
         description["model"] += "-other"
         told = {"description.json": json.dumps(description)}

@@ -15,40 +15,45 @@ from app.schemas import NextWordRequest, NextWordResponse, NextWordUsage, Sugges
 from app.settings import read_settings
 from benchmarks.beside.listening import listen
 
+LEVELS = 64
+"""What the artifact multiplies a hidden state by."""
+
 
 class PlainLanguageModel(nn.Module):
-    """Embedding, LSTM, projection, and the embedding again as softmax weights (Press & Wolf 2017)."""
+    """Embedding, LSTM, projection, and softmax weights."""
 
     def __init__(self, served: dict[str, Tensor]) -> None:
         super().__init__()
-        embedding = served["embedding"].float() * served["embedding_scale"]
-        by_input, by_hidden, projection = (
-            _weights(served, part) for part in ("cells.0.by_input", "cells.0.by_hidden", "projection")
-        )
-        size = by_hidden[0].shape[1]
+        embedding = served["inputs"].float()
+        gates, bias = _weights(served, "cells.0.linear")
+        projection, projection_bias = _weights(served, "projection")
+        self.output, self.bias = _weights(served, "output")
+        size = gates.shape[0] // 4
+        # The artifact has 2 x for the candidate's x, as tanh(x) = 2 σ(2x) - 1.
+        gates[2 * size : 3 * size] /= 2
+        bias[2 * size : 3 * size] /= 2
         self.embedding = nn.Embedding.from_pretrained(embedding)
         self.lstm = nn.LSTM(embedding.shape[1], size, batch_first=True)
         self.lstm.load_state_dict(
             {
-                "weight_ih_l0": by_input[0],
-                "weight_hh_l0": by_hidden[0],
-                "bias_ih_l0": by_input[1],
-                "bias_hh_l0": by_hidden[1],
+                "weight_ih_l0": gates[:, : embedding.shape[1]],
+                "weight_hh_l0": gates[:, -size:] * LEVELS,
+                "bias_ih_l0": bias,
+                "bias_hh_l0": torch.zeros_like(bias),
             }
         )
         self.projection = nn.Linear(size, embedding.shape[1])
-        self.projection.load_state_dict({"weight": projection[0], "bias": projection[1]})
-        self.register_buffer("bias", served["bias"])
+        self.projection.load_state_dict({"weight": projection[:, :size] * LEVELS, "bias": projection_bias})
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Takes `tokens [B, T]`; returns log-probabilities `[B, V]` of the next token after the last."""
         hidden, _ = self.lstm(self.embedding(tokens))
-        logits = self.projection(hidden[:, -1]) @ self.embedding.weight.t() + self.bias
+        logits = self.projection(hidden[:, -1]) @ self.output.t() + self.bias
         return torch.log_softmax(logits, dim=-1)
 
 
 def _weights(served: dict[str, Tensor], part: str) -> tuple[Tensor, Tensor]:
-    return served[f"{part}.weight"].float() * served[f"{part}.scale"].t(), served[f"{part}.bias"]
+    return served[f"{part}.weight"].float() * served[f"{part}.scale"].t(), served[f"{part}.bias"].clone()
 
 
 def main() -> None:

@@ -22,8 +22,12 @@ SENTENCES = [
 SIZE = 640
 
 
-def write_random_artifact(directory: Path, seed: int = 1, **description: Any) -> None:
-    """Writes a model of random weights; `description` replaces fields of the artifact's description of itself."""
+def write_random_artifact(directory: Path, seed: int = 1, pieces: float = -40, **description: Any) -> None:
+    """Writes a model of random weights; `description` replaces fields of the artifact's description of itself.
+
+    `pieces` is the bias of tokens that are pieces of characters: by default they are all but ruled out, so that what
+    they could become needs no enumeration.
+    """
     tokenizer = learn_vocabulary(SENTENCES * 20, SIZE)
     save_vocabulary(tokenizer, directory / "vocab.json")
     about: dict[str, Any] = {
@@ -38,8 +42,7 @@ def write_random_artifact(directory: Path, seed: int = 1, **description: Any) ->
     with torch.no_grad():
         network.embedding.mul_(3)
         network.projection.weight.mul_(6)
-        # Pieces of characters are all but ruled out, so that what they could become needs no enumeration.
-        network.bias[_with_pieces_of_characters(Vocabulary(tokenizer, about["tokens"]))] = -40
+        network.bias[_with_pieces_of_characters(Vocabulary(tokenizer, about["tokens"]))] = pieces
     path, extra = str(directory / "language_model.pt"), {"description.json": json.dumps(about)}
     torch.jit.save(script(network), path, _extra_files=extra)
     write_sums(directory)

@@ -83,13 +83,16 @@ METRICS = json.loads((ROOT / "model" / "metrics.json").read_text())
 
 def _quality() -> str:
     test, training = METRICS["quality"]["test"]["int8"], METRICS["training"]
+    (teacher,) = training["teachers"]
     return (
         f"| on {test['reviews']:,} reviews it has never seen | shipped model, int8 |\n|---|---|\n"
         f"| bits per character | **{test['bits_per_character']:.3f}** |\n"
         f"| perplexity per word | {test['perplexity_per_word']:.1f} |\n"
         f"| perplexity per token | {test['perplexity_per_token']:.1f} |\n\n"
         f"It was trained on {METRICS['corpus']['train']['reviews']:,} reviews "
-        f"for {training['seconds'] / 60:.0f} minutes of one CPU core, without a GPU."
+        f"for {training['seconds'] / 60:.0f} minutes of one {training['device']}:\non their words, and on the probabilities "
+        f"of a network of {teacher['parameters'] / 1e6:.0f} million weights that had been trained on them for "
+        f"{teacher['seconds'] / 60:.0f} minutes before."
     )
 
 
