@@ -90,9 +90,9 @@ def _quality() -> str:
         f"| perplexity per word | {test['perplexity_per_word']:.1f} |\n"
         f"| perplexity per token | {test['perplexity_per_token']:.1f} |\n\n"
         f"It was trained on {METRICS['corpus']['train']['reviews']:,} reviews "
-        f"for {training['seconds'] / 60:.0f} minutes of one {training['device']}:\non their words, and on the probabilities "
-        f"of a network of {teacher['parameters'] / 1e6:.0f} million weights that had been trained on them for "
-        f"{teacher['seconds'] / 60:.0f} minutes before."
+        f"for {training['seconds'] / 60:.0f} minutes of one {training['device']}:\n"
+        f"on their words, and on the probabilities of a network of {teacher['parameters'] / 1e6:.0f} million weights "
+        f"that had been trained on them for {teacher['seconds'] / 60:.0f} minutes before."
     )
 
 
