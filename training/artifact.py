@@ -153,13 +153,15 @@ class QuantizedNgrams(nn.Module):
 
 WRITTEN_ROWS, WRITTEN_STEPS, WRITTEN_SEED = 64, 100, 1
 USUAL = 0.999
+LEAST = 1e-12
 
 
 @torch.no_grad()
 def usual_magnitudes(network: Network) -> tuple[float, float]:
-    """Has the network write; returns the magnitude that what the softmax reads keeps to in 999 of 1 000 places.
+    """Has the network write, and measures it: needs no reviews, and gives the same numbers each time.
 
-    The other number is that of the hidden states.
+    Returns the magnitudes that what the softmax reads, and the hidden states of all layers, keep to in 999 of 1 000
+    places.
     """
     generator = torch.Generator().manual_seed(WRITTEN_SEED)
     tokens, state = torch.full((WRITTEN_ROWS,), UNKNOWN_RATING), network.initial_state(WRITTEN_ROWS)
@@ -167,11 +169,12 @@ def usual_magnitudes(network: Network) -> tuple[float, float]:
     for _ in range(WRITTEN_STEPS):
         projected, state = network(tokens[None], state)
         outputs.append(projected[0].abs().amax(dim=1))
-        hidden.append(state[:, : network.options.hidden].abs().amax(dim=1))
+        # Only of the Elman cell is the bound unknown, and its state is h alone.
+        hidden.append(state[:, : network.options.layers * network.options.hidden].abs().amax(dim=1))
         tokens = torch.multinomial(network.log_probabilities(projected[0]).exp(), 1, generator=generator)[:, 0]
         tokens[tokens == END] = UNKNOWN_RATING
-    output, state_magnitude = (torch.cat(found).quantile(USUAL).item() for found in (outputs, hidden))
-    return output, state_magnitude
+    of_outputs, of_hidden = (max(torch.cat(found).quantile(USUAL).item(), LEAST) for found in (outputs, hidden))
+    return of_outputs, of_hidden
 
 
 def _quantized_cell(cell: nn.Module, activation: str, weight_ih: Tensor, worth: float) -> nn.Module:
