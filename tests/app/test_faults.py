@@ -31,10 +31,10 @@ from training.export import DESCRIPTION_FILE, MODEL_FILE, write_sums
 
 
 def damage(directory: Path) -> None:
-    """Takes the last token's scale out of an artifact, so that every call of the model that reads this token raises."""
+    """Takes the last token's embedding out of an artifact, so that every call of the model that reads this token raises."""
     extra = {DESCRIPTION_FILE: ""}
     module = torch.jit.load(str(directory / MODEL_FILE), _extra_files=extra)
-    module.embedding_scale = module.embedding_scale[:-1].clone()
+    module.inputs = module.inputs[:-1].clone()
     torch.jit.save(module, str(directory / MODEL_FILE), _extra_files=extra)
     write_sums(directory)
 

@@ -23,7 +23,7 @@ def embedding_map(ground: Ground, seconds: float) -> Result:
     ends = [str(tokenizer.id_to_token(token)).endswith("</w>") for token in range(len(texts))]
     eligible = torch.tensor([w and e and len(t) > LETTERS for w, e, t in zip(whole, ends, texts, strict=True)])
     tokens = (counts * eligible).argsort(descending=True, stable=True)[: min(WORDS, int(eligible.sum()))]
-    places = plane(module.embedding[tokens].float())
+    places = plane(module.inputs[tokens].float())
     plot = Plot(
         name="embeddings",
         title="Embeddings of frequent words in the shipped network",
