@@ -31,7 +31,7 @@ from training.export import DESCRIPTION_FILE, MODEL_FILE, write_sums
 
 
 def damage(directory: Path) -> None:
-    """Takes the last token's embedding out of an artifact, so that every call of the model that reads this token raises."""
+    """Takes the last token's embedding out of an artifact, so that every call that reads this token raises."""
     extra = {DESCRIPTION_FILE: ""}
     module = torch.jit.load(str(directory / MODEL_FILE), _extra_files=extra)
     module.inputs = module.inputs[:-1].clone()
