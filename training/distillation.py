@@ -47,12 +47,15 @@ class Teachers:
 
         `counted [N]` are the places of the flattened inputs that are asked for.
         """
-        total = torch.zeros(())
-        for place, network in enumerate(self.networks):
-            projected, self.states[place] = network(inputs, self.states[place])
-            own = network.log_probabilities(projected.flatten(0, 1).index_select(0, counted)).exp_()
-            total = own if place == 0 else total.add_(own)
+        total = self._read(0, inputs, counted)
+        for place in range(1, len(self.networks)):
+            total += self._read(place, inputs, counted)
         return total.div_(len(self.networks))
+
+    def _read(self, place: int, inputs: Tensor, counted: Tensor) -> Tensor:
+        network = self.networks[place]
+        projected, self.states[place] = network(inputs, self.states[place])
+        return network.log_probabilities(projected.flatten(0, 1).index_select(0, counted)).exp_()
 
 
 def distilled_loss(

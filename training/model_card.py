@@ -72,7 +72,7 @@ def model_card(metrics: dict[str, Any]) -> str:
         test_reviews=corpus["test"]["reviews"],
         hidden_percent=100 * training["hidden_ratings"],
         minutes=training["seconds"] / 60,
-        device=device_of(training),
+        device=_device(training),
         tokens=training["tokens"],
         options=f"{METHODS[training['optimizer']].title} at {training['learning_rate']:g} falling to zero, "
         f"{training['lanes']} × {training['steps']} tokens an update",
@@ -83,7 +83,7 @@ def model_card(metrics: dict[str, Any]) -> str:
     )
 
 
-def device_of(training: dict[str, Any]) -> str:
+def _device(training: dict[str, Any]) -> str:
     """What it was trained on, in words."""
     device = training.get("device", "cpu")
     return "a processor" if device == "cpu" else f"one {device}"

@@ -91,8 +91,10 @@ def test_int8_is_close_to_the_network(pair: Pair, ragged: tuple[Tensor, Tensor])
     served, _ = pair.module.advance(tokens, lengths, pair.module.initial_state(ROWS))
     likely = expected > expected.amax(dim=1, keepdim=True) - 5
     assert float(expected[:, END:].std()) > 1  # these are no near-uniform distributions
-    assert float((served - expected)[likely].abs().mean()) < 0.08
-    assert float((served - expected)[likely].abs().max()) < 0.8
+    # The gates of the others keep roundings small; what an Elman cell rounds goes through all of its state.
+    mean, largest = (0.08, 0.8) if pair.network.options.cell == "elman" else (0.05, 0.5)
+    assert float((served - expected)[likely].abs().mean()) < mean
+    assert float((served - expected)[likely].abs().max()) < largest
 
 
 def test_probabilities_are_of_all_tokens_but_openings(pair: Pair) -> None:
