@@ -11,7 +11,7 @@ import httpx
 
 from benchmarks.serve.traffic import made_up_texts, typed, typed_together
 from benchmarks.servers import SERVICE, Server, serving
-from benchmarks.wrk import run_wrk
+from benchmarks.wrk import one_by_one, run_wrk, total_milliseconds
 
 TYPISTS = 64
 WORDS = 150
@@ -22,6 +22,8 @@ PLAIN_STRIDE = 15
 LONG_WORDS, LONG_TEXTS = 500, 7
 COMPARED = 50
 """Requests at the beginning of a long text, and as many at its end."""
+PACED, PAUSE_SECONDS = 100, 0.2
+"""Requests of one who types as people do, and the time between two."""
 
 
 def throughput(seconds: float) -> dict[str, Any]:
@@ -82,35 +84,31 @@ def unrelated(texts: list[str]) -> list[dict[str, Any]]:
 def long_text() -> dict[str, Any]:
     """One person types long texts: the median request at the beginning, at the end, and the server's own time.
 
-    Medians of LONG_TEXTS texts, as 50 requests are a fifth of a second, in which a machine may have a slow moment.
+    Medians of LONG_TEXTS texts, as 50 requests are a fifth of a second, in which a machine may have a slow moment. Each
+    word is sent as soon as the one before is answered; those of another text come at a person's pace, in whose pauses
+    whatever else runs on the machine takes the caches.
     """
     with serving() as service:
-        warm_up, *texts = made_up_texts(service, 1 + LONG_TEXTS, LONG_WORDS)
+        warm_up, *texts, paced = made_up_texts(service, 2 + LONG_TEXTS, LONG_WORDS)
+        url = f"{service.url}/next-word"
+        one_by_one(url, list(typed(warm_up)))
+        answers = [one_by_one(url, list(typed(text))) for text in texts]
         with httpx.Client(base_url=service.url) as client:
-            _typed(client, warm_up)
-            milliseconds, server_milliseconds = zip(*(_typed(client, text) for text in texts), strict=True)
-    begin = [statistics.median(each[:COMPARED]) for each in milliseconds]
-    end = [statistics.median(each[-COMPARED:]) for each in milliseconds]
+            at_a_pace = [_after_a_pause(client, request) for request in itertools.islice(typed(paced), PACED)]
+    begin = [statistics.median(each.milliseconds for each in text[:COMPARED]) for text in answers]
+    end = [statistics.median(each.milliseconds for each in text[-COMPARED:]) for text in answers]
     return {
         "texts": LONG_TEXTS,
         "words of each": LONG_WORDS,
         "median of the first 50, ms": statistics.median(begin),
         "median of the last 50, ms": statistics.median(end),
         "last by first": _ratios(end, begin),
-        "server's median of all, ms": statistics.median(itertools.chain(*server_milliseconds)),
+        "server's median of all, ms": statistics.median(each.server_milliseconds for text in answers for each in text),
+        f"server's median after a pause of {1000 * PAUSE_SECONDS:.0f} ms, ms": statistics.median(at_a_pace),
     }
 
 
-def _typed(client: httpx.Client, text: str) -> tuple[list[float], list[float]]:
-    milliseconds, server = [], []
-    for request in typed(text):
-        started = time.perf_counter()
-        answer = client.post("/next-word", json=request)
-        milliseconds.append(1000 * (time.perf_counter() - started))
-        answer.raise_for_status()
-        server.append(total_milliseconds(answer.headers["Server-Timing"]))
-    return milliseconds, server
-
-
-def total_milliseconds(server_timing: str) -> float:
-    return float(server_timing.rpartition("total;dur=")[2])
+def _after_a_pause(client: httpx.Client, request: dict[str, Any]) -> float:
+    time.sleep(PAUSE_SECONDS)
+    answer = client.post("/next-word", json=request).raise_for_status()
+    return total_milliseconds(answer.headers["Server-Timing"])

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,10 +15,10 @@ from app.language_model import load_language_model
 from benchmarks.beside.plain import PlainLanguageModel
 from benchmarks.serve import results
 from benchmarks.serve.client import post
-from benchmarks.serve.next_words import total_milliseconds
 from benchmarks.serve.traffic import typed, typed_together
 from benchmarks.servers import Server as BenchmarkedServer
 from benchmarks.servers import serving
+from benchmarks.wrk import one_by_one, total_milliseconds
 from tests.app.support import ARTIFACT
 
 
@@ -60,6 +61,15 @@ def test_a_refusal_is_an_answer(service: BenchmarkedServer) -> None:
     assert answer.status == 422
     assert answer.json["status"] == 422
     assert total_milliseconds(answer.headers["server-timing"]) > 0
+
+
+@pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed")
+def test_requests_one_by_one_are_timed_in_their_order(service: BenchmarkedServer) -> None:
+    answers = one_by_one(f"{service.url}/next-word", [*typed("The staff was so very friendly")])
+    assert len(answers) == 6
+    assert all(0 < each.server_milliseconds < each.milliseconds for each in answers)
+    with pytest.raises(AssertionError, match="422"):
+        one_by_one(f"{service.url}/next-word", [{"text": "The staff "}, {"text": 5}])
 
 
 def test_metrics_and_memory_are_those_of_the_server(service: BenchmarkedServer) -> None:
