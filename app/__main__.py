@@ -27,6 +27,7 @@ def main() -> int:
         # What is wrong with a setting is told at once: torch alone takes seconds to import.
         from app.start import start  # noqa: PLC0415
 
+        gc.freeze()  # or a process that cannot start looks through all of it when it ends
         # After all imports, as alembic tells of its plugins when it is imported.
         set_up_console(settings.console_format, settings.console_level)
         return start(settings)

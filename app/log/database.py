@@ -7,11 +7,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, delete, func, make_url, select
-from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
+from sqlalchemy import Connection, Engine, create_engine, delete, func, select
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from app.errors import StartupError
+from app.log.address import ADVICE, is_sqlite, parsed, reason
 from app.log.migrate import ForeignTable, migrate
 from app.log.schema import requests
 from app.log.sqlite import WatchedFile, set_up
@@ -21,19 +22,13 @@ OPENING_SECONDS = 10.0
 """How long the start waits for the lock of another process."""
 PIECE_ROWS = 500
 """Rows of one deletion: it takes milliseconds, and rows that come in wait no longer."""
-ADVICE = "set DATABASE_URL to a database that can be, such as sqlite:////var/lib/review-lm/requests.sqlite3."
-FOR_POSTGRES = {"connect_timeout": "5", "tcp_user_timeout": "10000", "client_encoding": "utf8"}
-"""After how many seconds, and milliseconds, libpq takes a PostgreSQL that says nothing for lost; and how text is sent.
-
-A database that was made with SQL_ASCII keeps any bytes, and would hand them out as bytes.
-"""
 
 
 class Database:
     def __init__(self, url: str, durable: bool) -> None:
         """Opens the database, in the latest schema; raises StartupError if rows cannot be written there."""
         self._url, self._durable = parsed(url), durable
-        self._file = WatchedFile(Path(str(self._url.database))) if _is_sqlite(self._url) else None
+        self._file = WatchedFile(Path(str(self._url.database))) if is_sqlite(self._url) else None
         self._engine: Engine | None = None
         try:
             self._open_when_free()
@@ -127,34 +122,3 @@ def _try_to_write(connection: Connection) -> None:
 
 
 _TRIAL: Values = (datetime(2000, 1, 1), "", "", 0, 0.0, 0.0, 0, 0, "", "", "", "trial")
-
-
-def parsed(url: str) -> URL:
-    """The address as SQLAlchemy takes it, with the driver of this service; raises StartupError if it cannot be used."""
-    try:
-        address = make_url(url)
-    except ArgumentError as error:
-        raise StartupError(f"DATABASE_URL is not a database address ({reason(error)}); {ADVICE}") from None
-    if address.drivername in {"postgresql", "postgres"}:
-        address = address.set(drivername="postgresql+psycopg")
-    if address.drivername == "postgresql+psycopg":
-        return address.update_query_dict({**FOR_POSTGRES, **address.query})
-    if not _is_sqlite(address):
-        raise StartupError(f"The request log is written to SQLite or PostgreSQL, not to {address.drivername}; {ADVICE}")
-    if address.database in {None, "", ":memory:"}:
-        raise StartupError(f"A request log in memory would be lost; {ADVICE}")
-    return address
-
-
-def reason(error: BaseException) -> str:
-    """What went wrong, in a line."""
-    if isinstance(error, ImportError):
-        return f"{error}; pip install 'review-lm[postgres]' brings what PostgreSQL needs"
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}"
-    lines = str(getattr(error, "orig", None) or error).splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
-def _is_sqlite(url: URL) -> bool:
-    return url.drivername in {"sqlite", "sqlite+pysqlite"}

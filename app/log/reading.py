@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from app.errors import StartupError
-from app.log.database import parsed, reason
+from app.log.address import parsed, reason
 from app.log.schema import requests
 
 COLUMNS = [column for column in requests.columns if column.name != "row_key"]

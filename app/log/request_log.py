@@ -9,8 +9,9 @@ from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
+from app.log.address import reason
 from app.log.bodies import keeper
-from app.log.database import Database, reason
+from app.log.database import Database
 from app.log.retention import Retention
 from app.log.schema import Entry
 from app.log.waiting_rows import Row, WaitingRows

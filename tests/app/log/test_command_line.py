@@ -194,3 +194,9 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     assert process.wait(60) == 0
     assert process.stderr.read() == ""
     process.stderr.close()
+
+
+def test_a_reader_does_not_wait_for_what_migrates() -> None:
+    look = "import app.log.__main__, sys; print('sqlalchemy' in sys.modules, 'alembic' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", look], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout == "True False\n"

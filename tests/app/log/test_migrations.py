@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.pool import NullPool
 
 from app.errors import StartupError
-from app.log.database import parsed
+from app.log.address import parsed
 from app.log.schema import metadata
 from tests.app.log.support import connected, entry, log_of
 from tests.app.support import ROOT

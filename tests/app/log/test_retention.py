@@ -7,7 +7,8 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from app.log import database
-from app.log.database import Database, parsed
+from app.log.address import parsed
+from app.log.database import Database
 from app.log.request_log import RequestLog
 from app.log.retention import Retention, SteadyClock
 from tests.app.log.support import entry, log_of
