@@ -3,8 +3,9 @@
 import argparse
 import os
 import re
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,8 +26,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         url = options.database or read_settings().database_url
         with reading(url) as engine, _output(options.output) as output:
-            rows = follow(engine, which) if options.follow else newest(engine, which, options.limit)
-            FORMATS[options.format](rows, output)
+            if options.follow:
+                with _interrupted() as interrupted:
+                    FORMATS[options.format](follow(engine, which, interrupted), output)
+            else:
+                FORMATS[options.format](newest(engine, which, options.limit), output)
     except StartupError as error:
         return fail(str(error))
     except BrokenPipeError:
@@ -36,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
             f"{error.filename or 'the output'}: {error.strerror}; check the path, its permissions and the disk."
         )
     except KeyboardInterrupt:
-        return 0 if options.follow else fail("stopped.")
+        return fail("stopped.")
     return 0
 
 
@@ -59,6 +63,25 @@ def _parser() -> argparse.ArgumentParser:
     add("--format", choices=FORMATS, default="text", help="text (default), jsonl or csv; the last two have the bodies")
     add("--output", type=Path, metavar="FILE", help="write to a file, which is there only once it is whole")
     return parser
+
+
+@contextmanager
+def _interrupted() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C came, to be asked where one can stop: raised inside a library it is swallowed or breaks it.
+
+    Only the second one is raised, as the database may not answer.
+    """
+    came = []
+
+    def note(number: int, _: object) -> None:
+        came.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: bool(came)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

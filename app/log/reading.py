@@ -75,11 +75,11 @@ def newest(engine: Engine, which: Filter, most: int) -> Rows:
             yield dict(row._mapping)
 
 
-def follow(engine: Engine, which: Filter) -> Rows:
-    """Rows that match as they are written, from now on and for ever."""
+def follow(engine: Engine, which: Filter, stopped: Callable[[], bool]) -> Rows:
+    """Rows that match as they are written, from now on; `stopped` is asked after each look."""
     with engine.connect() as connection:
         seen = _ids_after(connection, _last_id(connection) - LATE_ROWS)
-    while True:
+    while not stopped():
         time.sleep(POLL_SECONDS)
         with nullcontext() if _lacks_its_file(engine.url) else engine.connect() as connection:
             if not connection or not inspect(connection).has_table(requests.name):

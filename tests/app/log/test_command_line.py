@@ -16,8 +16,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
 
 from app.log import reading
+from app.log.__main__ import main
 from app.log.schema import Entry
 from tests.app.log.support import entry, log_of
 from tests.app.support import ROOT, eventually
@@ -122,7 +125,7 @@ def test_a_log_that_is_made_anew_is_waited_for(tmp_path: Path, monkeypatch: pyte
     write(url, ENTRIES)
     monkeypatch.setattr(reading, "time", SimpleNamespace(sleep=lambda _: next(meanwhile)()))
     with reading.reading(url) as engine:
-        row = next(reading.follow(engine, reading.Filter()))
+        row = next(reading.follow(engine, reading.Filter(), lambda: False))
     assert row["request_id"] == "new"
 
 
@@ -154,6 +157,47 @@ def test_rows_are_followed_also_into_a_new_file(filled: str, tmp_path: Path) -> 
         finally:
             process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
+
+
+def test_rows_that_were_followed_into_a_file_are_kept(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/log.sqlite3"
+    write(url, ENTRIES)
+    unfinished = tmp_path / "rows.jsonl.unfinished"
+    with command(
+        "--follow", "--format", "jsonl", "--output", str(tmp_path / "rows.jsonl"), DATABASE_URL=url
+    ) as process:
+
+        def has_a_row() -> bool:
+            write(url, [entry("new")])
+            return unfinished.exists() and unfinished.stat().st_size > 0
+
+        try:
+            eventually(has_a_row)
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    kept = (tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines()
+    assert {json.loads(line)["request_id"] for line in kept} == {"new"}
+    assert not unfinished.exists()
+
+
+def test_who_stops_following_breaks_no_library(filled: str) -> None:
+    """Each swallows a KeyboardInterrupt in some places and fails by it in others."""
+    passed: list[bool] = []
+
+    def interrupt(*_: object) -> None:
+        if not passed:
+            signal.raise_signal(signal.SIGINT)
+            passed.append(True)
+
+    event.listen(Pool, "checkin", interrupt)
+    try:
+        status = main(["--follow", "--database", filled])
+    finally:
+        event.remove(Pool, "checkin", interrupt)
+    assert status == 0
+    assert passed
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def _put_all(lines: Iterable[str], into: "queue.SimpleQueue[str]") -> None:
