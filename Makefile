@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Python compiles what is imported when it first is; to compile every file of every package here takes half a minute.
 INSTALL := install --quiet --no-compile
+# It has to be let: where containers forbid it, every process compiles torch anew, and a start takes 6 seconds, not 2.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
