@@ -18,6 +18,7 @@ from app.artifact_sums import ADVICE, verified
 from app.errors import StartupError
 from app.row_calls import RowCalls
 from app.state_cache import StateCache
+from app.word_cache import WordCache
 
 MODEL_FILE, VOCABULARY_FILE, DESCRIPTION_FILE = "language_model.pt", "vocab.json", "description.json"
 FORMAT_VERSION = 2
@@ -94,9 +95,9 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """The network behind its calls, on one CPU thread. States are rows of float32, `[B, S]`; `states` keeps some.
+    """The network behind its calls, on one CPU thread. States are rows of float32, `[B, S]`.
 
-    `calls` are the same with the rows one by one.
+    `calls` are the same with the rows one by one; `states` and `words` keep some of what came of them.
     """
 
     module: torch.jit.ScriptModule
@@ -104,6 +105,22 @@ class LanguageModel:
     vocabulary: Vocabulary
     description: dict[str, Any]
     states: StateCache
+    words: WordCache
+
+    @property
+    def cache_bytes(self) -> int:
+        """Memory of all that is kept."""
+        return self.states.bytes + self.words.bytes
+
+    @property
+    def cache_hits(self) -> int:
+        """Texts of which a beginning was kept."""
+        return self.states.hits + self.words.hits
+
+    @property
+    def cache_misses(self) -> int:
+        """Texts of which nothing was kept."""
+        return self.states.misses
 
     @property
     def name(self) -> str:
@@ -139,7 +156,7 @@ class LanguageModel:
 
 
 def load_language_model(directory: Path, cache_bytes: int = 0, sha256: str | None = None) -> LanguageModel:
-    """Loads the artifact in `directory`, of whose states at most `cache_bytes` are kept; `sha256` is its model file's.
+    """Loads the artifact in `directory`, of whose results at most `cache_bytes` are kept; `sha256` is its model file's.
 
     Raises StartupError, with advice, if it is missing, damaged, changed or mismatched; before that, none of it is run.
     """
@@ -154,7 +171,8 @@ def load_language_model(directory: Path, cache_bytes: int = 0, sha256: str | Non
         raise StartupError(f"{vocabulary} is not the vocabulary that {model} was trained with; {ADVICE}.")
     tokenizer = Tokenizer.from_buffer(contents[VOCABULARY_FILE])
     words = Vocabulary(tokenizer, description["tokens"])
-    return LanguageModel(module, calls, words, description, StateCache(cache_bytes))
+    states, following = StateCache(cache_bytes - cache_bytes // 2), WordCache(cache_bytes // 2, calls)
+    return LanguageModel(module, calls, words, description, states, following)
 
 
 def _multiplies_packed() -> bool:

@@ -32,6 +32,10 @@ class Ranked:
     log_probabilities: list[float]
     tokens: list[int]
 
+    def are_all_of(self, allowed: TokenSet) -> bool:
+        """Whether the set is known to have no more."""
+        return allowed.small and len(self.tokens) == len(allowed.tensor)
+
 
 def further(log_probabilities: Tensor, allowed: TokenSet, count: int) -> Ranked:
     """The first `count` of one row `[V]`, or all there are."""
@@ -41,7 +45,7 @@ def further(log_probabilities: Tensor, allowed: TokenSet, count: int) -> Ranked:
 
 
 class Wanted:
-    """The rows of a batch whose next tokens are to be ranked, those of one set of tokens together."""
+    """The rows of a batch whose next tokens are to be ranked, those of one large set of tokens together."""
 
     def __init__(self) -> None:
         self._rows: dict[TokenSet, list[int]] = {}
@@ -51,10 +55,10 @@ class Wanted:
         for number, allowed in enumerate(sets, row):
             self._rows.setdefault(allowed, []).append(number)
 
-    def arguments(self) -> tuple[list[Tensor], list[bool], list[list[int]]]:
+    def arguments(self) -> tuple[list[Tensor], list[list[int]]]:
         """What `RowCalls.advance` is asked for."""
         sets = self._rows
-        return [allowed.tensor for allowed in sets], [allowed.small for allowed in sets], list(sets.values())
+        return [allowed.tensor for allowed in sets], list(sets.values())
 
     def ranked(self, values: list[Tensor], tokens: list[Tensor]) -> dict[int, Ranked]:
         """What it answers, by row."""

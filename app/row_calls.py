@@ -81,15 +81,14 @@ class RowCalls(nn.Module):
         states: list[Tensor],
         told: list[int],
         sets: list[Tensor],
-        are_small: list[bool],
         rows: list[list[int]],
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
         """Runs `lengths[b]` tokens of row b, at most T, of the `[B, T]` in `tokens`, padded and flattened.
 
         Returns log-probabilities of the next token in the rows that are `told`, rows `[V]`, and the states after all,
-        rows `[S]` that hold no other's memory. Then for each of the `sets`, given as `TokenSet` has them, the
-        log-probabilities `[R, SORTED]` of its best tokens in these `rows` of those told, in falling order, and these
-        tokens; fewer where a set is smaller.
+        rows `[S]` that hold no other's memory. Then for each of the `sets`, large ones given as `TokenSet` has them,
+        the log-probabilities `[R, SORTED]` of its best tokens in these `rows` of those told, in falling order, and
+        these tokens.
         """
         after = self.after(tokens, lengths, torch.stack(states))
         kept = [row.clone() for row in after.unbind(0)]
@@ -100,14 +99,47 @@ class RowCalls(nn.Module):
         if len(told) < len(lengths):
             after = after.index_select(0, torch.tensor(told))
         log_probabilities = self.network.log_probabilities(after)
-        for allowed, is_small, own in zip(sets, are_small, rows):  # noqa: B905 - TorchScript knows no `strict`
+        for allowed, own in zip(sets, rows):  # noqa: B905 - TorchScript knows no `strict`
             chosen = log_probabilities
             if len(own) < len(told):
                 chosen = chosen.index_select(0, torch.tensor(own))
-            value, token = self.few(chosen, allowed) if is_small else self.largest(chosen + allowed)
+            value, token = self.largest(chosen + allowed)
             values.append(value)
             best.append(token)
         return log_probabilities.unbind(0), kept, values, best
+
+    @torch.jit.export
+    def ranked(self, log_probabilities: Tensor, allowed: Tensor) -> tuple[list[float], list[int]]:
+        """The best tokens of a large set in one row `[V]`, as `advance` tells them."""
+        value, token = self.largest((log_probabilities + allowed).unsqueeze(0))
+        values: list[float] = value[0].tolist()
+        tokens: list[int] = token[0].tolist()
+        return values, tokens
+
+    @torch.jit.export
+    def covering(
+        self, log_probabilities: list[Tensor], sets: list[Tensor], others: list[list[int]]
+    ) -> tuple[list[list[float]], list[list[int]], list[float], list[list[float]]]:
+        """Takes rows `[V]`, and for each the numbers `[N]` of a small set of tokens, and other tokens.
+
+        Returns for each the log-probabilities of the best tokens of its set, SORTED at most in falling order, these
+        tokens, the probability of the whole set, and the log-probabilities of the other tokens.
+        """
+        values: list[list[float]] = []
+        best: list[list[int]] = []
+        sums: list[float] = []
+        own: list[list[float]] = []
+        for row, members, rest in zip(log_probabilities, sets, others):  # noqa: B905 - TorchScript knows no `strict`
+            scores = row.index_select(0, members)
+            value, place = torch.topk(scores, min(self.sorted, members.size(0)))
+            its_values: list[float] = value.tolist()
+            its_best: list[int] = members.index_select(0, place).tolist()
+            of_rest: list[float] = row.index_select(0, torch.tensor(rest, dtype=torch.int64)).tolist()
+            values.append(its_values)
+            best.append(its_best)
+            sums.append(float(scores.exp().sum()))
+            own.append(of_rest)
+        return values, best, sums, own
 
     @torch.jit.export
     def score(
@@ -177,11 +209,6 @@ class RowCalls(nn.Module):
             stepped = self.network.consume(batch[:count, t], state[:count])
             state = torch.cat([stepped, state[count:]])
         return before, state.index_select(0, torch.argsort(order)), order, counts
-
-    def few(self, log_probabilities: Tensor, members: Tensor) -> tuple[Tensor, Tensor]:
-        """The best of `members [N]`."""
-        values, places = torch.topk(log_probabilities.index_select(1, members), min(self.sorted, members.size(0)))
-        return values, members.index_select(0, places.flatten()).view_as(places)
 
     def largest(self, scores: Tensor) -> tuple[Tensor, Tensor]:
         """The largest of each row `[R, V]`, and where they stand.

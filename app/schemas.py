@@ -53,7 +53,9 @@ class NextWordUsage:
 
 
 class NextWordResponse(BaseModel):
-    suggestions: list[Suggestion] = Field(description="the most probable first; empty where nothing fits the prefix")
+    suggestions: list[Suggestion] = Field(
+        description="the most probable first; with a prefix, words that have a ten-thousandth of what fits it or more"
+    )
     usage: NextWordUsage
     model: str = Field(description="the model that answered")
 

@@ -117,8 +117,8 @@ class Serving:
         requests.clear()
         await asyncio.to_thread(former.engine.close)
         del self._former[former]
-        self.former_hits += former.model.states.hits
-        self.former_misses += former.model.states.misses
+        self.former_hits += former.model.cache_hits
+        self.former_misses += former.model.cache_misses
         logger.info("%s has finished and is gone", former.name)
 
     def _service_of(self, artifact: Artifact) -> Service:
@@ -145,6 +145,7 @@ async def _warm_up(service: Service) -> None:
     settings = GenerationSettings(n=2, max_tokens=4, sampling=SamplingSettings(), stop=[], seed=0)
     texts = encode(model, ["The food was great."])
     for _ in range(2):
-        await engine.submit(next_words(model, service.spelling, "The food was", "", 5, None, False))
+        for prefix in ("", "g", "gre", "great"):
+            await engine.submit(next_words(model, service.spelling, "The food was", prefix, 5, None, False))
         await engine.submit(generate(model, "The food", None, settings), Work(settings.n))
         await engine.submit(score(model, texts, None, True))

@@ -98,7 +98,11 @@ class Settings(BaseSettings):
     )
     max_n: int = Field(16, ge=1, description="reviews that a /generate request or a prompt asks for")
     max_tokens: int = Field(1_000, ge=1, description="tokens of a generated review")
-    cache_bytes: int = Field(67_108_864, ge=0, description="memory for states after texts seen before; 0 keeps none")
+    cache_bytes: int = Field(
+        67_108_864,
+        ge=0,
+        description="memory for what came of texts seen before: half for states, half for words being typed; 0 keeps none",
+    )
     max_waiting_rows: int = Field(
         256, ge=1, description="rows of work that wait or run, from which on more is answered with 429"
     )

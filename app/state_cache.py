@@ -8,13 +8,12 @@ what is before it, followed by those of what is after it.
 """
 
 import string
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from torch import Tensor
 
+from app.bounded_cache import BoundedCache
 from app.known import Known
 
 STRIDE = 16
@@ -40,22 +39,23 @@ class StateCache:
     """Maps an opening token and a text to the state after them; may be used from any thread."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._kept: OrderedDict[tuple[int, str], Kept] = OrderedDict()
-        self._lock = threading.Lock()
-        self.bytes = self.hits = self.misses = 0
+        self._kept: BoundedCache[tuple[int, str], Kept] = BoundedCache(max_bytes)
+
+    @property
+    def bytes(self) -> int:
+        return self._kept.bytes
+
+    @property
+    def hits(self) -> int:
+        return self._kept.hits
+
+    @property
+    def misses(self) -> int:
+        return self._kept.misses
 
     def longest(self, opening: int, text: str) -> Kept | None:
         """Finds the longest beginning of `text` that is kept, all of it or one that ends at a seam."""
-        with self._lock:
-            for end in _places(text):
-                key = (opening, text[:end])
-                if (kept := self._kept.get(key)) is not None:
-                    self._kept.move_to_end(key)
-                    self.hits += 1
-                    return kept
-            self.misses += 1
-        return None
+        return self._kept.first_of((opening, text[:end]) for end in _places(text))
 
     def keep(
         self,
@@ -71,19 +71,9 @@ class StateCache:
         They have to have memory of their own: a row of a batch would hold the whole batch. The least recently used are
         forgotten where room is needed.
         """
-        key, kept = (opening, text), Kept(len(text), seams, tokens, state, known)
-        size = _size(text, kept)
-        if size > self._max_bytes:
-            return
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return
-            self._kept[key] = kept
-            self.bytes += size
-            while self.bytes > self._max_bytes:
-                (_, old), forgotten = self._kept.popitem(last=False)
-                self.bytes -= _size(old, forgotten)
+        kept = Kept(len(text), seams, tokens, state, known)
+        numbers = state.numel() + (known.log_probabilities.numel() if known else 0)
+        self._kept.keep((opening, text), kept, 4 * (len(text) + numbers))  # all of them float32
 
 
 def seams(text: str, start: int = 0) -> Iterator[int]:
@@ -118,8 +108,3 @@ def _is_seam(text: str, place: int) -> bool:
 
 def _plain(character: str) -> bool:
     return character.isalnum() or character in string.punctuation
-
-
-def _size(text: str, kept: Kept) -> int:
-    numbers = kept.state.numel() + (kept.known.log_probabilities.numel() if kept.known else 0)
-    return 4 * (len(text) + numbers)  # all of them float32

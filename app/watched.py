@@ -14,7 +14,7 @@ def watch(serving: Serving) -> None:
     def total(of: Callable[[Service], float]) -> Callable[[], float]:
         return lambda: sum(map(of, serving.services))
 
-    hits, misses = total(lambda of: of.model.states.hits), total(lambda of: of.model.states.misses)
+    hits, misses = total(lambda of: of.model.cache_hits), total(lambda of: of.model.cache_misses)
     serving.telemetry.watch(
         Watched("ready", "1 while the model answers.", lambda: serving.answers, "least"),
         Watched("admitted_rows", "Rows of work that wait or run.", lambda: serving.rows),
@@ -30,8 +30,8 @@ def watch(serving: Serving) -> None:
         ),
         Watched(
             "state_cache_bytes",
-            "Memory that states after texts seen before take.",
-            total(lambda of: of.model.states.bytes),
+            "Memory that states after texts seen before take, and what follows them.",
+            total(lambda of: of.model.cache_bytes),
         ),
         Watched("log_waiting_rows", "Rows of the request log that wait to be written.", lambda: log.waiting),
         Watched("log_waiting_bytes", "Memory that those rows take.", lambda: log.waiting_bytes),

@@ -75,7 +75,7 @@ def _parts(model: LanguageModel, rows: int) -> dict[str, float]:
         log_probabilities, state = model.step(tokens, state)
     row_tokens, row_states = tokens.tolist(), list(state.unbind(0))
     everything = TokenSet(torch.ones(model.vocabulary.size))
-    ranking = [everything.tensor], [False], [list(range(rows))]
+    ranking = [everything.tensor], [list(range(rows))]
     sampled = [SamplingRow(SamplingSettings(), math.modf(0.618 * row)[0]) for row in range(rows)]
     return {
         "step, ms": milliseconds(lambda: model.step(tokens, state)),

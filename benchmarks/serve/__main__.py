@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 from pydantic_settings import CliSubCommand, SettingsConfigDict
 
-from benchmarks.serve import bits, fairness, next_words, overload, results, streams, vanishing, workers
+from benchmarks.serve import bits, fairness, letters, next_words, overload, results, streams, vanishing, workers
 from training.command_line import CommandLineProgram, run_program
 
 
@@ -35,6 +35,15 @@ class LongText(Benchmark):
 
     def cli_cmd(self) -> None:
         self.keep("long-text", next_words.long_text)
+
+
+class Letters(Benchmark):
+    """What a keystroke costs that asks after every letter."""
+
+    seconds: float = Field(6.0, ge=1, description="of each measurement of a round")
+
+    def cli_cmd(self) -> None:
+        self.keep("letters", lambda: letters.letters(self.seconds))
 
 
 class Streams(Benchmark):
@@ -98,6 +107,7 @@ class CommandLine(CommandLineProgram):
 
     next_words: CliSubCommand[NextWords] = Field(description="suggestions while somebody types, at 64 connections")
     long_text: CliSubCommand[LongText] = Field(description="one person who types a long text")
+    letters: CliSubCommand[Letters] = Field(description="people who ask at every letter, not at every word")
     streams: CliSubCommand[Streams] = Field(description="reviews that are streamed")
     fairness: CliSubCommand[Fairness] = Field(description="a keystroke beside heavy work")
     bits: CliSubCommand[Bits] = Field(description="equal bits whatever else runs")

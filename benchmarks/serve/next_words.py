@@ -52,9 +52,9 @@ def throughput(seconds: float) -> dict[str, Any]:
         rounds = [{name: measured(*load, number, seconds) for name, load in loads.items()} for number in range(ROUNDS)]
     rates = {name: [each[name]["requests_per_second"] for each in rounds] for name in loads}
     return {
-        **{name: _medians([each[name] for each in rounds]) for name in loads},
-        "share of the empty endpoint": _ratios(rates["typing"], rates["empty endpoint"]),
-        "times the plain way": _ratios(rates["typing"], rates["plain way"]),
+        **{name: medians([each[name] for each in rounds]) for name in loads},
+        "share of the empty endpoint": ratios(rates["typing"], rates["empty endpoint"]),
+        "times the plain way": ratios(rates["typing"], rates["plain way"]),
     }
 
 
@@ -64,11 +64,11 @@ def measured(server: Server, requests: list[dict[str, Any]], number: int, second
     return run_wrk(f"{server.url}/next-word", requests[number * part : (number + 1) * part], TYPISTS, seconds)
 
 
-def _medians(rounds: list[dict[str, float]]) -> dict[str, float]:
+def medians(rounds: list[dict[str, float]]) -> dict[str, float]:
     return {name: statistics.median(each[name] for each in rounds) for name in rounds[0]}
 
 
-def _ratios(ours: list[float], theirs: list[float]) -> dict[str, float]:
+def ratios(ours: list[float], theirs: list[float]) -> dict[str, float]:
     ratios = sorted(our / their for our, their in zip(ours, theirs, strict=True))
     return {"median": statistics.median(ratios), "least": ratios[0], "most": ratios[-1]}
 
@@ -102,7 +102,7 @@ def long_text() -> dict[str, Any]:
         "words of each": LONG_WORDS,
         "median of the first 50, ms": statistics.median(begin),
         "median of the last 50, ms": statistics.median(end),
-        "last by first": _ratios(end, begin),
+        "last by first": ratios(end, begin),
         "server's median of all, ms": statistics.median(each.server_milliseconds for text in answers for each in text),
         f"server's median after a pause of {1000 * PAUSE_SECONDS:.0f} ms, ms": statistics.median(at_a_pace),
     }

@@ -11,6 +11,7 @@ from benchmarks.quality.results import machine
 DESCRIPTIONS = {
     "next-words": "Requests per second of `/next-word` at 64 connections, each typing 150 words, a request a word",
     "long-text": "One person types a text of 500 words",
+    "letters": "`/next-word` asked before each word and after every letter of it, beside once a word",
     "streams": "32 reviews streamed at once, and time to the first token",
     "fairness": "`/next-word` beside 32 generations and the scoring of 64 texts of 1 000 characters",
     "bits": "Equal bits alone, in a crowd, in another process without a cache, and streamed",

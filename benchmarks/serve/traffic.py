@@ -1,7 +1,7 @@
 """Texts that the model makes up, and requests as somebody who types them sends them."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from benchmarks.servers import Server
@@ -29,10 +29,21 @@ def typed(text: str) -> Iterator[dict[str, Any]]:
         yield {"text": " ".join(words[:count]) + " "}
 
 
-def typed_together(texts: list[str], typists: int) -> list[dict[str, Any]]:
-    """The requests of so many people who each type one text after the other, a word at a time in turn."""
+def lettered(text: str) -> Iterator[dict[str, Any]]:
+    """The requests of a keyboard that asks before each word and after every letter of it."""
+    before = ""
+    for word in text.split(" "):
+        for count in range(len(word) + 1):
+            yield {"text": before, "prefix": word[:count]}
+        before += f"{word} "
+
+
+def typed_together(
+    texts: list[str], typists: int, keyboard: Callable[[str], Iterator[dict[str, Any]]] = typed
+) -> list[dict[str, Any]]:
+    """The requests of so many people who each type one text after the other, in turn, while all of them type."""
     requests: list[dict[str, Any]] = []
     for start in range(0, len(texts), typists):
-        for word in zip(*(typed(text) for text in texts[start : start + typists]), strict=True):
-            requests += word
+        for keystroke in zip(*map(keyboard, texts[start : start + typists]), strict=False):
+            requests += keystroke
     return requests

@@ -28,6 +28,8 @@ OF_THE_ENGINE = {
         "scoring",
         "spelling",
         "state_cache",
+        "word_cache",
+        "word_search",
     )
 }
 

@@ -1,10 +1,14 @@
 """app/context.py: what was read before is not run again, and nobody can tell from the answer."""
 
+import contextlib
 import math
+import random
 
 import pytest
 import torch
 
+from app.batch import Progress, advance
+from app.calls import Task
 from app.generation import GenerationSettings, generate
 from app.known import Known
 from app.language_model import LanguageModel, load_language_model
@@ -18,7 +22,7 @@ TEXT = "We came for lunch on a sunny day and the waiter was so friendly that we 
 
 @pytest.fixture
 def caching() -> LanguageModel:
-    return load_language_model(ARTIFACT, cache_bytes=1 << 20)
+    return load_language_model(ARTIFACT, cache_bytes=1 << 24)
 
 
 def _suggested(model: LanguageModel, spelling: Spelling, text: str, prefix: str = "") -> NextWords:
@@ -33,6 +37,48 @@ def test_words_are_the_same_to_the_bit_with_and_without_the_cache(
         text = " ".join(words[:count])
         assert _suggested(caching, spelling, text).words == _suggested(model, spelling, text).words
         assert _suggested(caching, spelling, text, "a").words == _suggested(model, spelling, text, "a").words
+
+
+def test_letters_give_the_same_bits_whatever_was_asked_for_before(
+    model: LanguageModel, caching: LanguageModel, spelling: Spelling
+) -> None:
+    prefixes = [word[:count] for word in ("amazing", "bland", "don't", "ice-cream") for count in range(len(word) + 1)]
+    random.Random(1).shuffle(prefixes)  # as who goes back some letters, or to another word
+    for prefix in [*prefixes, *prefixes]:
+        assert _suggested(caching, spelling, TEXT, prefix).words == _suggested(model, spelling, TEXT, prefix).words
+
+
+def test_no_spelling_is_run_twice_while_a_word_is_typed(
+    model: LanguageModel, caching: LanguageModel, spelling: Spelling
+) -> None:
+    letters = [word[:count] for word in ("delicious", "great") for count in range(len(word) + 1)]
+
+    def run(model: LanguageModel, prefix: str) -> list[Row]:
+        return _rows_run(model, next_words(model, spelling, TEXT, prefix, 5, 4, False))
+
+    with_cache, without = ([row for prefix in letters for row in run(each, prefix)] for each in (caching, model))
+    assert len(with_cache) == len(set(with_cache))
+    assert {*with_cache} == {*without}
+    assert len(with_cache) < len(without) / 2
+    assert not any(run(caching, prefix) for prefix in letters)
+
+
+Row = tuple[tuple[int, ...], tuple[float, ...]]
+"""Tokens that are run, and the state they are run from."""
+
+
+def _rows_run(model: LanguageModel, task: Task[NextWords]) -> list[Row]:
+    """Runs a task without an engine; returns the rows of its calls, those of no tokens, too."""
+    rows: list[Row] = []
+    answer = None
+    with torch.inference_mode(), contextlib.suppress(StopIteration):
+        while True:
+            call = Progress.of(task.send(answer))
+            rows += [(tuple(row), tuple(state.tolist())) for row, state in zip(call.left, call.states, strict=True)]
+            while not call.result:
+                advance(model, [call])
+            answer = call.result
+    return rows
 
 
 def test_typing_on_costs_the_new_tokens_only(caching: LanguageModel, spelling: Spelling) -> None:

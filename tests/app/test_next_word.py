@@ -14,6 +14,7 @@ from torch import Tensor
 from app.language_model import LanguageModel, load_language_model
 from app.next_word import SuggestedWord, next_words
 from app.spelling import Spelling
+from app.word_search import NEGLIGIBLE
 from tests.app.random_artifact import write_random_artifact
 from tests.app.support import run_alone
 
@@ -200,8 +201,30 @@ def test_with_a_prefix_probabilities_are_given_the_prefix(random_model: Language
     least = (found[-1].probability * 0.999 if len(found) == 4 else 1e-4) * whole
     expected = {word: likely / whole for word, likely in brute.words(begin, prefix, least).items()}
     assert found
-    assert_same(found, expected | {each.word: each.probability for each in found if each.probability < 1e-4}, 4, 1e-5)
+    assert_same(found, expected, 4, NEGLIGIBLE)
     assert all(each.word.startswith(prefix) for each in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "prefix"),
+    [
+        ("The chicken was moist", "and"),
+        ("My wife's dad and her", "daught"),
+        ("The food was", "de"),
+        ("I had to wait", "for"),
+        ("We", "corp"),
+        ("I am so", "hap"),
+    ],
+)
+def test_of_words_that_fit_the_prefix_only_negligible_ones_are_left_out(
+    model: LanguageModel, spelling: Spelling, text: str, prefix: str
+) -> None:
+    found = suggest(model, text, prefix, k=50, spelling=spelling)
+    brute = BruteForce(model, text)
+    whole = brute.covering(f" {prefix}".encode())
+    expected = {word: likely / whole for word, likely in brute.words(" ", prefix, NEGLIGIBLE * whole).items()}
+    assert_same(found, expected, 50, NEGLIGIBLE)
+    assert min(each.probability for each in found) > NEGLIGIBLE
 
 
 def test_after_a_mark_a_word_may_follow_with_a_space_or_without(random_model: LanguageModel) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from app.batch import NEVER
 from app.interrupt import Interrupt
 from app.language_model import LanguageModel
-from app.ranking import TokenSet, Wanted
+from app.ranking import Ranked, TokenSet, Wanted
 from app.row_calls import BLOCK, SORTED, RowCalls
 
 ROWS = [[7], [9, 8, 300], [12, 11]]
@@ -21,14 +21,14 @@ PADDED, LENGTHS = [7, 0, 0, 9, 8, 300, 12, 11, 0], [1, 3, 2]
 def test_rows_one_by_one_give_the_bits_of_a_batch(model: LanguageModel) -> None:
     before = list(model.initial_states(3))
     tokens, lengths, state = torch.tensor(PADDED).view(3, 3), torch.tensor(LENGTHS), torch.stack(before)
-    log_probabilities, states, *_ = model.calls.advance(PADDED, LENGTHS, before, [0, 1, 2], [], [], [])
+    log_probabilities, states, *_ = model.calls.advance(PADDED, LENGTHS, before, [0, 1, 2], [], [])
     expected = model.advance(tokens, lengths, state)
     assert torch.equal(torch.stack(log_probabilities), expected[0])
     assert torch.equal(torch.stack(states), expected[1])
-    some, states, *_ = model.calls.advance(PADDED, LENGTHS, before, [2, 0], [], [], [])
+    some, states, *_ = model.calls.advance(PADDED, LENGTHS, before, [2, 0], [], [])
     assert torch.equal(torch.stack(some), expected[0][[2, 0]])
     assert torch.equal(torch.stack(states), expected[1])
-    none, states, *_ = model.calls.advance(PADDED, LENGTHS, before, [], [], [], [])
+    none, states, *_ = model.calls.advance(PADDED, LENGTHS, before, [], [], [])
     assert (none, len(states)) == ([], 3)
     assert torch.equal(torch.stack(states), expected[1])
     for told in (True, False):
@@ -50,7 +50,7 @@ def test_rows_none_of_which_ends_before_another_give_the_same_bits(model: Langua
     tokens = [7, 44, 9, 8, 12, 11]
     expected = model.advance(torch.tensor(tokens).view(3, 2), torch.tensor([2, 2, 2]), torch.stack(before))
     for lengths in ([2, 2, 2], [2, 5, 3]):  # of rows that go on in the next turn, too
-        log_probabilities, states, *_ = model.calls.advance(tokens, lengths, before, [0, 1, 2], [], [], [])
+        log_probabilities, states, *_ = model.calls.advance(tokens, lengths, before, [0, 1, 2], [], [])
         assert torch.equal(torch.stack(log_probabilities), expected[0])
         assert torch.equal(torch.stack(states), expected[1])
 
@@ -61,7 +61,7 @@ def test_rows_none_of_which_is_longer_than_one_before_it_give_the_bits_of_each_a
     rows, lengths = [[9, 8, 300], [44, 5, 6], [12, 0, 0], [7, 0, 0], [0, 0, 0]], [5, 3, 1, 1, 0]
     _, before = model.step(torch.tensor([7, 9, 12, 44, 300]), model.initial_state(5))
     tokens = [token for row in rows for token in row]
-    _, states, *_ = model.calls.advance(tokens, lengths, list(before), [], [], [], [])
+    _, states, *_ = model.calls.advance(tokens, lengths, list(before), [], [], [])
     for row, length, own, state in zip(rows, lengths, before, states, strict=True):
         expected = own.unsqueeze(0)
         for token in row[:length]:
@@ -140,7 +140,7 @@ def test_who_comes_ends_a_call_that_is_under_way(model: LanguageModel) -> None:
 
 @torch.inference_mode()
 def test_a_state_holds_no_memory_but_its_own(model: LanguageModel) -> None:
-    _, states, *_ = model.calls.advance(PADDED, LENGTHS, list(model.initial_states(3)), [], [], [], [])
+    _, states, *_ = model.calls.advance(PADDED, LENGTHS, list(model.initial_states(3)), [], [], [])
     assert [state.untyped_storage().nbytes() for state in states] == [4 * len(state) for state in states]
 
 
@@ -149,11 +149,8 @@ def test_the_best_tokens_of_each_row_are_those_of_its_set(model: LanguageModel) 
     size = model.vocabulary.size
     generator = torch.Generator().manual_seed(1)
     half = TokenSet((torch.rand(size, generator=generator) < 0.5).to(torch.float32))
-    few, none = (
-        TokenSet(torch.tensor([9, 44, 300, 699]), small=True),
-        TokenSet(torch.tensor([], dtype=torch.int64), small=True),
-    )
-    sets = [half, few, none, half, few]
+    third = TokenSet((torch.rand(size, generator=generator) < 0.3).to(torch.float32))
+    sets = [half, third, third, half, third]
     tokens = [7, 9, 12, 300, 44]
     wanted = Wanted()
     wanted.add(0, sets[:2])
@@ -167,10 +164,25 @@ def test_the_best_tokens_of_each_row_are_those_of_its_set(model: LanguageModel) 
     )
     ranked = wanted.ranked(*best)
     for row, allowed in enumerate(sets):
-        members = allowed.tensor.tolist() if allowed.small else (allowed.tensor == 0).nonzero().flatten().tolist()
+        members = (allowed.tensor == 0).nonzero().flatten().tolist()
         expected = sorted(members, key=lambda token: -log_probabilities[row][token].item())[:SORTED]
         assert ranked[row].tokens == expected
         assert ranked[row].log_probabilities == [log_probabilities[row][token].item() for token in expected]
+        assert Ranked(*model.calls.ranked(log_probabilities[row], allowed.tensor)) == ranked[row]
+
+
+@torch.inference_mode()
+def test_what_covers_letters_is_ranked_and_added_up(model: LanguageModel) -> None:
+    rows, _ = model.step(torch.tensor([7, 9, 12]), model.initial_state(3))
+    sets, others = [[9, 44, 300, 699], [], list(range(100, 120))], [[5], [], [8, 3]]
+    members = [torch.tensor(each, dtype=torch.int64) for each in sets]
+    values, best, sums, own = model.calls.covering(list(rows), members, others)
+    for row, tokens, rest, *found in zip(rows, sets, others, values, best, sums, own, strict=True):
+        expected = sorted(tokens, key=lambda token: -row[token].item())[:SORTED]
+        assert found[1] == expected
+        assert found[0] == row[expected].tolist()
+        assert found[2] == pytest.approx(sum(row[token].exp().item() for token in tokens))
+        assert found[3] == row[rest].tolist()
 
 
 @pytest.mark.parametrize("size", [SORTED - 1, 2 * SORTED * BLOCK, 40 * BLOCK, 40 * BLOCK + 1])

@@ -15,7 +15,7 @@ from app.language_model import load_language_model
 from benchmarks.beside.plain import PlainLanguageModel
 from benchmarks.serve import results
 from benchmarks.serve.client import post
-from benchmarks.serve.traffic import typed, typed_together
+from benchmarks.serve.traffic import lettered, typed, typed_together
 from benchmarks.servers import Server as BenchmarkedServer
 from benchmarks.servers import serving
 from benchmarks.wrk import one_by_one, total_milliseconds
@@ -31,6 +31,18 @@ def test_typists_take_turns() -> None:
     assert [request["text"] for request in typed_together(texts, 2)] == [
         *["a ", "c ", "a b ", "c d "],
         *["e ", "g ", "e f ", "g h "],
+    ]
+
+
+def test_letters_are_asked_for_behind_the_same_text() -> None:
+    assert [*lettered("so bad")] == [
+        *[{"text": "", "prefix": prefix} for prefix in ("", "s", "so")],
+        *[{"text": "so ", "prefix": prefix} for prefix in ("", "b", "ba", "bad")],
+    ]
+    together = typed_together(["a bc", "de f"], 2, lettered)
+    assert [(request["text"], request["prefix"]) for request in together] == [
+        *[("", ""), ("", ""), ("", "a"), ("", "d"), ("a ", ""), ("", "de")],
+        *[("a ", "b"), ("de ", ""), ("a ", "bc"), ("de ", "f")],
     ]
 
 
@@ -70,6 +82,8 @@ def test_requests_one_by_one_are_timed_in_their_order(service: BenchmarkedServer
     assert all(0 < each.server_milliseconds < each.milliseconds for each in answers)
     with pytest.raises(AssertionError, match="422"):
         one_by_one(f"{service.url}/next-word", [{"text": "The staff "}, {"text": 5}])
+    with pytest.raises(AssertionError, match="422"):
+        one_by_one(f"{service.url}/next-word", [{"text": 5}, {"text": "The staff "}])
 
 
 def test_metrics_and_memory_are_those_of_the_server(service: BenchmarkedServer) -> None:
