@@ -19,8 +19,8 @@ SHORT = 4
 """Tokens that are no text yet."""
 MANY_ROWS, OF_MANY_ROWS = 8, 2
 """Of so many short rows so many tokens each are run in one turn: a third one of few rows costs as much as of many."""
-SCORED_TOKENS, READ_TOKENS = 128, 256
-"""Tokens of all rows together that are scored in one turn, or read, so that no turn is long."""
+SCORED_TOKENS, READ_TOKENS = 64, 128
+"""Tokens of all rows together that are scored in one turn, or read, so that no turn is long: two steps of many rows."""
 
 NEVER = torch.zeros(1, dtype=torch.int64)
 """Interrupts nothing."""
