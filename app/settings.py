@@ -101,7 +101,7 @@ class Settings(BaseSettings):
     cache_bytes: int = Field(
         67_108_864,
         ge=0,
-        description="memory for what came of texts seen before: half for states, half for words being typed; 0 keeps none",
+        description="memory for what follows texts seen before, half of it for words being typed; 0 keeps none",
     )
     max_waiting_rows: int = Field(
         256, ge=1, description="rows of work that wait or run, from which on more is answered with 429"
