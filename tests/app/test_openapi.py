@@ -13,7 +13,7 @@ import pytest
 
 from tests.app.support import running_server
 
-CALLS = int(os.environ.get("SCHEMATHESIS_CALLS", "300"))
+CALLS = int(os.environ.get("SCHEMATHESIS_CALLS", "150"))
 SEED = [] if "SCHEMATHESIS_CALLS" in os.environ else ["--seed=1"]
 SCHEMATHESIS = [
     *(sys.executable, "-m", "schemathesis.cli", "run"),
