@@ -37,7 +37,7 @@ class BoundedCache(Generic[Key, Value]):
             self._kept.move_to_end(key)
             return kept[0]
 
-    def keep(self, key: Key, value: Value, size: int) -> None:
+    def put(self, key: Key, value: Value, size: int) -> None:
         """Keeps a value of `size` bytes if it fits at all; a key that has one already keeps that."""
         if size > self._max_bytes:
             return

@@ -21,8 +21,8 @@ Result = TypeVar("Result")
 class Advance:
     """Run `tokens`, rows of any length, from `states`, rows `[S]`; answered with `Advanced`.
 
-    With `among`, a set for each row, the best next tokens of that set are told, too. With `draws`, so many next tokens
-    of a single row are chosen. Without `probabilities` there are states alone, which takes half the time.
+    With `among`, a large set for each row, the best next tokens of that set are told, too. With `draws`, so many next
+    tokens of a single row are chosen. Without `probabilities` there are states alone, which takes half the time.
 
     Where there are no tokens and what follows a single row is `known`, nothing is run.
     """

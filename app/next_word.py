@@ -43,18 +43,20 @@ def next_words(
     if prefix and not is_letter(prefix[0]) and not punctuation:
         return NextWords([], 1 + len(model.vocabulary.encode(before)), cached_tokens=0)
     typed = (spaced[0] + prefix).encode() if prefix else b""
-    search = WordSearch(model, spelling, spaced, typed, k, punctuation)
+    begins = spelling.beginnings(spaced, punctuation, typed)
     place = Place(opening, before)
-    start, tokens, cached = yield from _start(model, place, search.begins_among, keeps=bool(typed))
+    start, tokens, cached = yield from _start(model, place, None if typed else begins, keeps=bool(typed))
     if start.ranked and not complete and (words := _of_a_token_each(spelling, start.ranked, k, punctuation)):
         return NextWords(words, tokens, cached)
-    search.begin(start)
+    search = WordSearch(model, spelling, typed, k, punctuation)
+    search.begin(start, begins)
     for _ in range(MAX_TURNS):
         nodes = search.to_extend()
         if not nodes:
             break
-        extended = yield from _extended(model, place, nodes, search.among(nodes), keeps=bool(typed))
-        search.extend(nodes, extended)
+        sets = search.extensions(nodes)
+        among = sets if search.covers(nodes) else ()
+        search.extend(nodes, sets, (yield from _extended(model, place, nodes, among, keeps=bool(typed))))
     words = [SuggestedWord(complete + word, probability) for word, probability in search.found()]
     return NextWords(words, tokens, cached)
 

@@ -8,7 +8,7 @@ what is before it, followed by those of what is after it.
 """
 
 import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from torch import Tensor
@@ -35,27 +35,12 @@ class Kept(NamedTuple):
     known: Known | None = None
 
 
-class StateCache:
+class StateCache(BoundedCache[tuple[int, str], Kept]):
     """Maps an opening token and a text to the state after them; may be used from any thread."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._kept: BoundedCache[tuple[int, str], Kept] = BoundedCache(max_bytes)
-
-    @property
-    def bytes(self) -> int:
-        return self._kept.bytes
-
-    @property
-    def hits(self) -> int:
-        return self._kept.hits
-
-    @property
-    def misses(self) -> int:
-        return self._kept.misses
 
     def longest(self, opening: int, text: str) -> Kept | None:
         """Finds the longest beginning of `text` that is kept, all of it or one that ends at a seam."""
-        return self._kept.first_of((opening, text[:end]) for end in _places(text))
+        return self.first_of((opening, text[:end]) for end in _places(text))
 
     def keep(
         self,
@@ -72,8 +57,13 @@ class StateCache:
         forgotten where room is needed.
         """
         kept = Kept(len(text), seams, tokens, state, known)
-        numbers = state.numel() + (known.log_probabilities.numel() if known else 0)
-        self._kept.keep((opening, text), kept, 4 * (len(text) + numbers))  # all of them float32
+        rows = [state, known.log_probabilities] if known else [state]
+        self.put((opening, text), kept, memory_of(text, rows))
+
+
+def memory_of(text: str, rows: Sequence[Tensor]) -> int:
+    """Bytes that rows take which are kept for a text, and the text itself."""
+    return 4 * len(text) + sum(row.nbytes for row in rows)
 
 
 def seams(text: str, start: int = 0) -> Iterator[int]:

@@ -13,8 +13,7 @@ from torch import Tensor
 from app.bounded_cache import BoundedCache
 from app.ranking import Ranked, TokenSet
 from app.row_calls import RowCalls
-
-FLOAT_BYTES = 4
+from app.state_cache import memory_of
 
 
 class Following(NamedTuple):
@@ -42,30 +41,21 @@ class _Kept:
     """The best tokens of large sets, of which there are a few."""
 
 
-class WordCache:
-    """What follows places; may be used from any thread."""
+class WordCache(BoundedCache[Place, _Kept]):
+    """What follows places; may be used from any thread. A hit is what follows a text, without a spelling."""
 
     def __init__(self, max_bytes: int, calls: RowCalls) -> None:
-        self._kept: BoundedCache[Place, _Kept] = BoundedCache(max_bytes)
+        super().__init__(max_bytes)
         self._calls = calls
-
-    @property
-    def bytes(self) -> int:
-        return self._kept.bytes
-
-    @property
-    def hits(self) -> int:
-        """How often what follows a text was there."""
-        return self._kept.hits
 
     def begin(self, place: Place, among: TokenSet | None) -> tuple[Following, int] | None:
         """What follows a text if that is kept, with the best tokens `among` a large set, and its number of tokens."""
-        kept = self._kept.first_of([place])
+        kept = self.first_of([place])
         return (self._following(kept, among), kept.context_tokens) if kept else None
 
     def find(self, place: Place, among: TokenSet | None) -> Following | None:
         """What follows a spelling if that is kept, with the best tokens `among` a large set."""
-        kept = self._kept.get(place)
+        kept = self.get(place)
         return self._following(kept, among) if kept else None
 
     def keep(self, place: Place, following: Following, context_tokens: int = 0) -> None:
@@ -73,8 +63,7 @@ class WordCache:
         # A row of a batch would hold the whole batch.
         row = following.log_probabilities
         kept = _Kept(row if has_own_memory(row) else row.clone(), following.state, context_tokens)
-        numbers = row.numel() + following.state.numel()
-        self._kept.keep(place, kept, FLOAT_BYTES * (len(place.text) + numbers))
+        self.put(place, kept, memory_of(place.text, [row, following.state]))
 
     def _following(self, kept: _Kept, among: TokenSet | None) -> Following:
         if among and among not in kept.ranked:

@@ -97,15 +97,13 @@ class WordSearch:
         self,
         model: LanguageModel,
         spelling: Spelling,
-        spaced: tuple[str, ...],
         typed: bytes,
         k: int,
         punctuation: bool,
     ) -> None:
-        """Words that begin with what was `typed`, if anything was, behind what `Spelling.beginnings` calls `spaced`."""
+        """Searches for words that begin with what was `typed`, if anything was."""
         self._vocabulary, self._calls, self._spelling, self._k = model.vocabulary, model.calls, spelling, k
         self._typed, self._punctuation, self._kinds = typed, punctuation, kinds_of(punctuation)
-        self._begins = spelling.beginnings(spaced, punctuation, typed)
         self._order = itertools.count()
         # Words found behind spellings yet to be extended, and the extensions not yet taken of those that were.
         self._heap: list[tuple[float, int, str | _Children]] = []
@@ -113,14 +111,9 @@ class WordSearch:
         self._covered_probability = self._aside_probability = 0.0
         self._found: dict[str, float] = {}
 
-    @property
-    def begins_among(self) -> TokenSet | None:
-        """The tokens whose best `begin` has to be told; none where letters were typed."""
-        return None if self._typed else self._begins
-
-    def begin(self, start: Following) -> None:
-        """Takes what follows the text before the word."""
-        self.extend([Node(0.0, (), b"", start.state)], [start])
+    def begin(self, start: Following, begins: TokenSet) -> None:
+        """Takes what follows the text before the word, and the tokens that may come first."""
+        self.extend([Node(0.0, (), b"", start.state)], [begins], [start])
 
     def to_extend(self) -> list[Node]:
         """The spellings to extend next: those that do not cover the prefix yet, then the most probable ones."""
@@ -180,14 +173,17 @@ class WordSearch:
         spelled = spelling.word((*before, token)) if before else spelling.words[token]
         return spelled[0] if spelled and spelled[1] in self._kinds else None
 
-    def among(self, nodes: Sequence[Node]) -> list[TokenSet]:
-        """The tokens whose best are to be told of each spelling, none where these do not cover what was typed."""
-        return [self._extensions(node) for node in nodes if self._covers(node)]
+    def extensions(self, nodes: Sequence[Node]) -> list[TokenSet]:
+        """The tokens that may go on with each spelling; where something typed is left, those that cover it."""
+        return [self._spelling.extensions(node.text, self._punctuation, self._typed) for node in nodes]
 
-    def extend(self, nodes: Sequence[Node], followings: Sequence[Following]) -> None:
-        """Takes what follows spellings, either all of which cover what was typed or none."""
-        sets = [self._extensions(node) if node.tokens else self._begins for node in nodes]
-        if self._covers(nodes[0]):
+    def covers(self, nodes: Sequence[Node]) -> bool:
+        """Whether these spellings cover what was typed, which all that are extended at once do, or none does."""
+        return nodes[0].text.startswith(self._typed)
+
+    def extend(self, nodes: Sequence[Node], sets: Sequence[TokenSet], followings: Sequence[Following]) -> None:
+        """Takes spellings, their extensions, and what follows: with the best of these if they cover what was typed."""
+        if self.covers(nodes):
             for node, allowed, following in zip(nodes, sets, followings, strict=True):
                 assert following.ranked
                 self._push(_Children(node, following.ranked, allowed, following))
@@ -211,13 +207,6 @@ class WordSearch:
     def _push(self, children: _Children) -> None:
         if children.bound > LEAST:
             heapq.heappush(self._heap, (-children.bound, next(self._order), children))
-
-    def _covers(self, node: Node) -> bool:
-        return node.text.startswith(self._typed)
-
-    def _extensions(self, node: Node) -> TokenSet:
-        """The tokens that may go on with a spelling; where something typed is left, those that cover it."""
-        return self._spelling.extensions(node.text, self._punctuation, self._typed)
 
     def found(self) -> Iterator[tuple[str, float]]:
         """The words found and their probabilities, the most probable first."""

@@ -7,7 +7,7 @@ from torch import Tensor
 from app.language_model import LanguageModel
 from app.ranking import Ranked, TokenSet
 from app.row_calls import SORTED
-from app.word_cache import FLOAT_BYTES, Following, Place, WordCache
+from app.word_cache import Following, Place, WordCache
 
 STATE = torch.arange(3.0)
 SOUP = Place(4, "The soup", (7,))
@@ -60,8 +60,8 @@ def test_a_row_of_a_batch_does_not_hold_the_others(model: LanguageModel, row: Te
     cache.keep(SOUP, Following(batch[0], STATE))
     found = cache.find(SOUP, None)
     assert found is not None
-    assert found.log_probabilities.untyped_storage().nbytes() == FLOAT_BYTES * len(row)
-    assert cache.bytes == FLOAT_BYTES * (len(row) + len(STATE) + len(SOUP.text))
+    assert found.log_probabilities.untyped_storage().nbytes() == 4 * len(row)
+    assert cache.bytes == 4 * (len(row) + len(STATE) + len(SOUP.text))
 
 
 def test_without_room_nothing_is_kept(model: LanguageModel, row: Tensor) -> None:
